@@ -1,0 +1,97 @@
+"""What can go wrong, as sentences for a person with fields for a program.
+
+No error knows an exit status, an HTTP status or a JSON-RPC code: each interface has one table from class to code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class HoldfastError(Exception):
+    """The base of every error that Holdfast raises on purpose; its text is one or more sentences for a person."""
+
+
+class BadInput(HoldfastError):
+    """What a person handed in cannot be used; the sentence says what, where and what to do.  Never retried."""
+
+
+class InvalidPlan(BadInput):
+    """A plan has faults; ``faults`` holds one sentence each, all of them."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("the plan cannot run: " + "; ".join(self.faults))
+
+
+class UnknownTaskType(BadInput):
+    """No task type of that name is registered."""
+
+    def __init__(self, name: str, nearest: Iterable[str] = ()) -> None:
+        self.name, self.nearest = name, list(nearest)
+        hint = f"; did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        super().__init__(f"there is no task type {name!r}{hint}")
+
+
+class UnknownTask(HoldfastError):
+    """No task has this id, or this prefix of one."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        super().__init__(f"there is no task {task!r} in this database; `holdfast tasks` lists those there are")
+
+
+class AmbiguousTask(HoldfastError):
+    """A prefix fits several tasks."""
+
+    def __init__(self, prefix: str, matches: Iterable[str]) -> None:
+        self.prefix, self.matches = prefix, list(matches)
+        super().__init__(f"{prefix!r} fits {len(self.matches)} tasks; give more of the id: {', '.join(self.matches[:5])}")
+
+
+class UnknownSubtask(HoldfastError):
+    """The task has no subtask of this id."""
+
+    def __init__(self, task: str, subtask: str) -> None:
+        self.task, self.subtask = task, subtask
+        super().__init__(f"task {task} has no subtask {subtask!r}; `holdfast show {task[:8]}` lists those it has")
+
+
+class IllegalMove(HoldfastError):
+    """An event arrived that the state does not allow; nothing was changed."""
+
+    def __init__(self, what: str, state: str, event: str) -> None:
+        self.what, self.state, self.event = what, state, event
+        super().__init__(f"{what} is {state}: it cannot {event}")
+
+
+class LeaseHeld(HoldfastError):
+    """Another live runner works on the task."""
+
+    def __init__(self, task: str, owner: str) -> None:
+        self.task, self.owner = task, owner
+        super().__init__(f"task {task} is being worked on by {owner}")
+
+
+class LeaseLost(HoldfastError):
+    """This runner no longer holds the task's lease; nothing of what it tried was written."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        super().__init__(f"another runner has taken task {task}; this one stopped and wrote nothing more")
+
+
+class StoreError(HoldfastError):
+    """The database or its disk cannot be used; the sentence says why and what to do."""
+
+
+class DataCorrupt(StoreError):
+    """Stored bytes are not what their hash says."""
+
+
+class StepRepeated(HoldfastError):
+    """A body used one step name twice within one subtask."""
+
+    def __init__(self, subtask: str, step: str) -> None:
+        self.subtask, self.step = subtask, step
+        super().__init__(f"subtask {subtask!r} uses the step name {step!r} twice; every step needs its own")

@@ -1,0 +1,109 @@
+"""What a task type's body may use: durable steps, progress, artifacts, stored files, an idempotency key.
+
+The context decides nothing and owns no disk: ``Effects`` does, which supervise hands in.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+from holdfast.checkpoints.errors import StepRepeated
+
+StepFunction = Callable[[], Any] | Callable[[], Awaitable[Any]]
+_step: contextvars.ContextVar[str | None] = contextvars.ContextVar("holdfast_step", default=None)
+
+
+class Artifact(TypedDict):
+    """A file that a task hands out; ``path`` is where it lies now, ``bytes`` its size."""
+
+    name: str
+    media_type: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+class Effects(Protocol):
+    """The effects behind a context, each of them durable when the call returns."""
+
+    recorded: dict[str, Any]
+
+    async def begin_step(self, name: str) -> None: ...
+    async def end_step(self, name: str, value: Any) -> Any: ...
+    async def store(self, data: bytes | Path) -> str: ...
+    def stored(self, sha256: str) -> Path: ...
+    async def artifact(self, name: str, data: bytes | Path, media_type: str | None) -> Artifact: ...
+    def progress(self, done: float, total: float) -> None: ...
+
+
+class TaskContext:
+    """Handed to each body; valid while that body runs."""
+
+    model: Any = None  # a LangChain chat model, when one is set
+
+    def __init__(self, task_id: str, subtask_id: str, attempt: int, effects: Effects) -> None:
+        self.task_id, self.subtask_id, self.attempt = task_id, subtask_id, attempt
+        self.log = logging.getLogger(f"holdfast.task.{subtask_id}")
+        self._effects = effects
+        self._used: set[str] = set()
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same over retries and crashes; inside a step it is that step's own."""
+        step = _step.get()
+        return f"{self.task_id}/{self.subtask_id}" + (f"/{step}" if step else "")
+
+    async def step(self, name: str, fn: StepFunction) -> Any:
+        """The JSON value of ``fn`` (sync or async), durable when this returns and never computed again.
+
+        What comes back is what was stored, so a first run and a resumed one see the same.  The same name twice in one
+        subtask raises StepRepeated.  A sync ``fn`` runs on the event loop: hand blocking work to a thread.
+        """
+        if name in self._used:
+            raise StepRepeated(self.subtask_id, name)
+        self._used.add(name)
+        if name in self._effects.recorded:
+            return self._effects.recorded[name]
+        await self._effects.begin_step(name)
+        token = _step.set(name)
+        try:
+            value = fn()
+            if inspect.isawaitable(value):
+                value = await value
+        finally:
+            _step.reset(token)
+        return await self._effects.end_step(name, value)
+
+    def progress(self, done: float, total: float) -> None:
+        """Tells whoever watches that ``done`` of ``total`` is done; live only, never stored."""
+        self._effects.progress(done, total)
+
+    async def store(self, data: bytes | str | os.PathLike[str]) -> str:
+        """Keeps bytes, text or the file at a path for later subtasks, once by content; returns its sha256."""
+        return await self._effects.store(_payload(data))
+
+    def stored(self, sha256: str) -> Path:
+        """Where the content of that hash lies, read-only; raises DataCorrupt if it is not there."""
+        return self._effects.stored(sha256)
+
+    async def artifact(
+        self, name: str, data: bytes | str | os.PathLike[str], media_type: str | None = None
+    ) -> Artifact:
+        """Hands out a file under ``name`` (a relative path such as ``charts/size.svg``).
+
+        ``data`` is bytes, text, or a path to read from; the media type is told by the name unless given.  A name used
+        again by this task replaces what it stood for.
+        """
+        return await self._effects.artifact(name, _payload(data), media_type)
+
+
+def _payload(data: bytes | str | os.PathLike[str]) -> bytes | Path:
+    if isinstance(data, str):
+        return data.encode()
+    return data if isinstance(data, bytes) else Path(data)

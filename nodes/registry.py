@@ -1,0 +1,142 @@
+"""Task types: what a subtask can do, registered under a name with typed parameters.
+
+A type is an async function ``(params, inputs, ctx) -> JSON value``.  The annotation of its first parameter is a
+pydantic model, which validates a plan's ``params`` before anything starts; the docstring is what a planner reads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from holdfast.checkpoints.errors import BadInput, HoldfastError, UnknownTaskType
+from holdfast.nodes.context import TaskContext
+
+Body = Callable[[Any, dict[str, Any], TaskContext], Awaitable[Any]]
+
+
+class NoParams(BaseModel):
+    """For types that take no parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class InvalidTaskType(HoldfastError):
+    """A function cannot be a task type; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskType:
+    """One registered type; ``version`` rises when equal inputs would give another result."""
+
+    name: str
+    body: Body
+    params: type[BaseModel]
+    description: str
+    version: str = "1"
+
+    def validate(self, params: Mapping[str, Any]) -> BaseModel:
+        """The typed parameters; raises pydantic's ValidationError."""
+        return self.params.model_validate(dict(params))
+
+    def faults(self, params: Mapping[str, Any]) -> list[str]:
+        """One "field: reason" for each parameter that does not fit; empty if all do."""
+        try:
+            self.validate(params)
+        except ValidationError as error:
+            return [f"{'.'.join(map(str, e['loc'])) or 'params'}: {e['msg'].lower()}" for e in error.errors()]
+        return []
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the parameters."""
+        return self.params.model_json_schema()
+
+
+class Registry:
+    """Task types by name; a name belongs to one function."""
+
+    def __init__(self, types: Iterable[TaskType] = ()) -> None:
+        self._types = {kind.name: kind for kind in types}
+
+    def __iter__(self) -> Iterator[TaskType]:
+        return iter(self._types.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._types
+
+    def register(self, kind: TaskType) -> None:
+        """Adds a type; the same function may be registered again (a module that is loaded twice)."""
+        known = self._types.get(kind.name)
+        if known and _origin(known.body) != _origin(kind.body):
+            raise InvalidTaskType(f"the task type {kind.name!r} is already taken by {_origin(known.body)}")
+        self._types[kind.name] = kind
+
+    def get(self, name: str) -> TaskType:
+        """The type of that name; raises UnknownTaskType with the nearest names."""
+        try:
+            return self._types[name]
+        except KeyError:
+            raise UnknownTaskType(name, self.nearest(name)) from None
+
+    def nearest(self, name: str) -> list[str]:
+        """Up to three registered names that look like ``name``."""
+        return difflib.get_close_matches(name, self._types, n=3, cutoff=0.5)
+
+
+REGISTRY = Registry()
+
+
+def task_type(name: str, *, version: str = "1", registry: Registry = REGISTRY) -> Callable[[Body], Body]:
+    """Registers an async function ``(params, inputs, ctx)`` as the task type ``name``; returns it unchanged.
+
+    Raises InvalidTaskType if the function is not async, does not take three parameters, or types the first with
+    something other than a pydantic model (``dict`` means: no validation).
+    """
+
+    def register(body: Body) -> Body:
+        registry.register(TaskType(name, body, _params_model(name, body), inspect.getdoc(body) or "", version))
+        return body
+
+    return register
+
+
+def _params_model(name: str, body: Body) -> type[BaseModel]:
+    if not name.isidentifier():
+        raise InvalidTaskType(f"a task type's name is a word such as word_count; {name!r} is not")
+    if not inspect.iscoroutinefunction(body):
+        raise InvalidTaskType(f"the task type {name!r} has to be an async function")
+    parameters = list(inspect.signature(body).parameters.values())
+    if len(parameters) != 3:
+        raise InvalidTaskType(f"the task type {name!r} has to take (params, inputs, ctx)")
+    annotation = typing.get_type_hints(body).get(parameters[0].name, dict)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if annotation is Any or (typing.get_origin(annotation) or annotation) is dict:
+        return AnyParams
+    raise InvalidTaskType(f"the first parameter of the task type {name!r} has to be a pydantic model or a dict")
+
+
+class AnyParams(BaseModel):
+    """Parameters of a type that takes a plain dict."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def _origin(body: Body) -> str:
+    return f"{body.__module__}.{body.__qualname__}"
+
+
+def require_json(value: Any, what: str) -> bytes:
+    """``value`` as canonical JSON bytes (UTF-8, sorted keys); raises BadInput if it is not a JSON value."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadInput(f"{what} has to be a JSON value: {error}") from None
