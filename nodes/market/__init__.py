@@ -1,0 +1,1 @@
+"""The built-in market research: rules, no AI.  Each analysis is a task type of its own."""

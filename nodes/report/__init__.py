@@ -1,0 +1,1 @@
+"""Turns what the analyses found into charts, Markdown, HTML, PDF and evidence."""

@@ -2,7 +2,7 @@
 
 Analysis types return a ``Section`` each (as JSON, so that it is durable and can cross processes); ``compile_report``
 puts them together into a ``Document``, and one renderer each turns that into Markdown, HTML and PDF.  A number gets
-into a sentence only as a ``Fact``: ``say("{total} cars", total=fact)`` makes a paragraph whose numbers know their query.
+into a sentence only as a ``Fact``: ``say("{total} cars", total=fact)`` makes spans whose numbers know their query.
 """
 
 from __future__ import annotations
@@ -129,11 +129,13 @@ class Document(BaseModel):
     subtitle: str
     about: list[tuple[str, str]]
     banner: str = ""  # e.g. that the data are synthetic; shown above everything else
+    kicker: str = "Market research report"  # what kind of document it is, in small type above the title
+    engine: str = "built-in rules, no AI"  # who wrote it, in each page's footer
     sections: list[Section]
 
 
 def say(template: str, **facts: Fact | str) -> list[Span]:
-    """Spans of a sentence: ``{name}`` writes a fact's text (or a plain string such as a column's name), ``**…**`` is bold.
+    """Spans of a sentence: ``{name}`` writes a fact's text (or a plain string, a column's name say), ``**…**`` bold.
 
     Raises KeyError for a name that was not given and ValueError for one that was given and not used: a sentence states
     exactly what was handed in.
@@ -149,7 +151,9 @@ def say(template: str, **facts: Fact | str) -> list[Span]:
         if name:
             fact = facts[name]
             used.add(name)
-            spans.append(Span(text=fact, bold=bold) if isinstance(fact, str) else Span(text=fact.text, bold=bold, fact=fact.id))
+            spans.append(
+                Span(text=fact, bold=bold) if isinstance(fact, str) else Span(text=fact.text, bold=bold, fact=fact.id)
+            )
     if unused := set(facts) - used:
         raise ValueError(f"given but not stated: {', '.join(sorted(unused))}")
     return spans

@@ -1,0 +1,80 @@
+"""Files by content: each stored once under its sha256, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from holdfast.checkpoints.errors import DataCorrupt, StoreError
+
+CHUNK = 1 << 20
+
+
+class Files:
+    """A folder of read-only files named by their hash."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, data: bytes | Path) -> tuple[str, int]:
+        """Stores bytes or a copy of a file, durably; returns (sha256 in hex, size in bytes)."""
+        digest, size = _digest(data)
+        path = self._path(digest)
+        if not (path.exists() and path.stat().st_size == size):
+            write_whole(path, data)
+        return digest, size
+
+    def path(self, sha256: str) -> Path:
+        """Where that content lies; raises DataCorrupt if it is gone."""
+        path = self._path(sha256)
+        if not path.is_file():
+            raise DataCorrupt(f"the stored file {path} is missing; restore it from a copy of the database's folder")
+        return path
+
+    def checked(self, sha256: str) -> Path:
+        """As ``path``, and raises DataCorrupt if the content is not what its hash says."""
+        path = self.path(sha256)
+        if _digest(path)[0] != sha256:
+            raise DataCorrupt(f"the stored file {path} was changed; restore it from a copy of the database's folder")
+        return path
+
+    def _path(self, sha256: str) -> Path:
+        return self.folder / sha256[:2] / sha256
+
+
+def write_whole(path: Path, data: bytes | Path) -> None:
+    """Writes a file so that ``path`` has all of it or is as before: draft, fsync, rename, fsync of the folder."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as target:
+            if isinstance(data, Path):
+                with data.open("rb") as source:
+                    shutil.copyfileobj(source, target, CHUNK)
+            else:
+                target.write(data)
+            target.flush()
+            os.fsync(target.fileno())
+        draft.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}; nothing was left behind") from None
+
+
+def _digest(data: bytes | Path) -> tuple[str, int]:
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest(), len(data)
+    digest, size = hashlib.sha256(), 0
+    with data.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return digest.hexdigest(), size

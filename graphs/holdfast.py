@@ -1,0 +1,245 @@
+"""Holdfast: the one object that starts, pauses, resumes and watches tasks; every interface goes through it.
+
+Changes are one transaction on the task's row, made by whoever calls.  Work is one run of the orchestrator graph under
+the task's lease, in this process.  Leaving the ``async with`` hands over: the work stops at its next step, the lease is
+given back, and the task stays WORKING for the next runner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
+
+from holdfast.checkpoints import events, tasks
+from holdfast.checkpoints.database import Database
+from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld, LeaseLost, StoreError
+from holdfast.checkpoints.events import Event
+from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.saver import Saver
+from holdfast.checkpoints.states import TERMINAL, TaskState
+from holdfast.graphs import orchestrator
+from holdfast.graphs.settings import database_path
+from holdfast.graphs.task import Task, snapshot
+from holdfast.nodes.orchestration import create_task
+from holdfast.nodes.plan import Plan
+from holdfast.nodes.registry import REGISTRY, Registry
+from holdfast.nodes.services import Listener, held_lease
+
+log = logging.getLogger("holdfast")
+POLL_SECONDS = 0.05
+HAND_OVER_SECONDS = 2.0
+PAUSE_MODES = ("now", "step", "drain")
+WAITED_FOR = TERMINAL | {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}
+
+
+class Holdfast:
+    """An open database and the tasks that this process works on.  Use it as ``async with Holdfast.open(path) as hf``."""
+
+    def __init__(self, path: Path, max_workers: int, registry: Registry, lease_seconds: float | None) -> None:
+        self._path, self._max_workers, self._registry = path, max_workers, registry
+        self._lease_options = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._broken: dict[str, HoldfastError] = {}
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path | None = None,
+        *,
+        max_workers: int = 8,
+        registry: Registry = REGISTRY,
+        lease_seconds: float | None = None,
+    ) -> Holdfast:
+        """The database at ``path`` (else ``HOLDFAST_DB``, else ``.holdfast/holdfast.db``), made if it is not there.
+
+        ``max_workers`` is how many subtasks of one task run at once unless the task says otherwise; 0 is no limit.
+        """
+        return cls(database_path(path), max_workers, registry, lease_seconds)
+
+    async def __aenter__(self) -> Holdfast:
+        self.database = await asyncio.to_thread(Database, self._path, **self._lease_options)
+        self.services = orchestrator.make_services(self.database, self._registry, self._max_workers)
+        builder = orchestrator.build(lambda: self.services, self._registry)
+        self.graph = builder.compile(checkpointer=Saver(self.database), name="holdfast")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._hand_over()
+        await asyncio.to_thread(self.database.close)
+
+    async def start(
+        self,
+        goal: str,
+        *,
+        data: Sequence[str | Path] = (),
+        plan: Plan | Mapping[str, Any] | None = None,
+        out: str | Path | None = None,
+        workers: int | None = None,
+    ) -> Task:
+        """Records a new task and begins to work on it; raises BadInput or InvalidPlan before anything is recorded."""
+        fields = {
+            "data": [str(Path(path).expanduser().absolute()) for path in data],
+            "plan": plan.model_dump() if isinstance(plan, Plan) else plan,
+            "out": out and str(Path(out).expanduser().absolute()),
+            "workers": workers,
+        }
+        row = await create_task(self.services, goal, fields)
+        await self._launch(row.id)
+        return await self.get(row.id)
+
+    async def get(self, task_id: str) -> Task:
+        """The task as it is now; ``task_id`` may be a unique prefix.  Raises UnknownTask or AmbiguousTask."""
+        return await self.database.aread(lambda db: snapshot(self.database, db, tasks.resolve(db, task_id)))
+
+    async def list(self, state: TaskState | str | None = None) -> list[Task]:
+        """All tasks, newest first, or those in one state."""
+        wanted = TaskState(state) if state else None
+        return await self.database.aread(
+            lambda db: [snapshot(self.database, db, row.id) for row in tasks.newest(db, wanted)]
+        )
+
+    async def pause(self, task_id: str, *, mode: str = "step", reason: str | None = None) -> Task:
+        """Pauses a task: once this returns nothing of it starts, in whichever process.
+
+        ``now`` cancels what is in flight, ``step`` lets the step in flight end, ``drain`` the subtasks in flight.
+        Raises IllegalMove for a task that has ended or waits for an answer.
+        """
+        if mode not in PAUSE_MODES:
+            raise BadInput(f"the mode {mode!r} is unknown; use one of {', '.join(PAUSE_MODES)}")
+        now = self.services.clock()
+        row = await self.database.awrite(
+            lambda db: tasks.stop(db, tasks.resolve(db, task_id), "person", mode, reason, now)
+        )
+        self.services.look(row.id)
+        return await self.get(row.id)
+
+    async def resume(self, task_id: str) -> Task:
+        """Resumes a paused task, or takes up one that lost its runner, and works on it in this process.
+
+        Raises IllegalMove for a task that has ended, LeaseHeld if another process works on it.
+        """
+        now = self.services.clock()
+
+        def allow(db: Any) -> str:
+            row = tasks.get(db, tasks.resolve(db, task_id))
+            return row.id if row.state == TaskState.SUBMITTED else tasks.resume(db, row.id, now).id
+
+        full = await self.database.awrite(allow)
+        await self._launch(full)
+        return await self.get(full)
+
+    async def wait(self, task_id: str, *, until: Collection[TaskState] = WAITED_FOR) -> Task:
+        """Waits until the task's state is in ``until``; by default while it is submitted, working or paused.
+
+        Raises what broke off the work here, such as StoreError when the disk is full.
+        """
+        full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
+        while (await self.services.task(full)).state not in until:
+            await self._pulse(full)
+        return await self.get(full)
+
+    async def events(self, task_id: str, *, after: int = 0, follow: bool = True) -> AsyncIterator[Event]:
+        """The task's history from ``after`` on; with ``follow`` until the task has ended."""
+        full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
+        while True:
+            state = (await self.services.task(full)).state
+            batch = await self.database.aread(lambda db: events.read(db, full, after))
+            for event in batch:
+                yield event
+                after = event.seq
+            if not batch and (not follow or state in TERMINAL):
+                return
+            if not batch:
+                await self._pulse(full)
+
+    def listen(self, listener: Listener) -> None:
+        """Passes live news (progress, tokens) of this process's tasks to ``listener``."""
+        self.services.listeners.append(listener)
+
+    def working_on(self, task_id: str) -> bool:
+        """Whether this process is at work on the task."""
+        run = self._runs.get(task_id)
+        return run is not None and not run.done()
+
+    async def _launch(self, task_id: str) -> None:
+        """Begins a run of the graph for the task, unless this process has one; raises LeaseHeld if another has."""
+        if self.working_on(task_id):
+            return
+        row = await self.services.task(task_id)
+        owner = self.database.owner
+        lease = await self.database.awrite(lambda db: owner.take(db, row.number, row.id))
+        self._broken.pop(task_id, None)
+        self._runs[task_id] = asyncio.create_task(self._run(task_id, lease), name=f"holdfast-{task_id}")
+
+    async def _run(self, task_id: str, lease: Lease) -> None:
+        """One run of the graph to its end, a pause, or a fault."""
+        try:
+            with held_lease(lease):
+                await self._advance(task_id)
+        except (LeaseLost, LeaseHeld) as error:
+            self._broken[task_id] = error
+        except StoreError as error:
+            self._broken[task_id] = error
+            await self._stop_for_fault(task_id, error)
+        except HoldfastError as error:
+            self._broken[task_id] = error
+        finally:
+            await self._give_back(lease)
+
+    async def _advance(self, task_id: str) -> None:
+        """Lets the graph go on from where its thread stands; the row says whether there is anything to do."""
+        row = await self.services.task(task_id)
+        config: RunnableConfig = {"configurable": {"thread_id": task_id}, "recursion_limit": 1000}
+        thread = await self.graph.aget_state(config)
+        given: Any = {"goal": row.goal, **row.options}
+        if thread.interrupts:
+            given = Command(resume={"kind": "resume"})
+        elif thread.tasks:
+            given = None
+        await self.graph.ainvoke(given, config)
+
+    async def _stop_for_fault(self, task_id: str, fault: StoreError) -> None:
+        """Pauses the task for an infrastructure fault, if that much can still be written."""
+        try:
+            now = self.services.clock()
+            await self.database.awrite(lambda db: tasks.stop(db, task_id, "system", "now", str(fault), now))
+        except HoldfastError:
+            log.debug("task %s could not be marked as paused", task_id, exc_info=True)
+
+    async def _give_back(self, lease: Lease) -> None:
+        owner = self.database.owner
+        try:
+            await self.database.awrite(lambda db: owner.release(db, lease))
+        except StoreError:
+            log.debug("the lease of task %s could not be given back; it runs out", lease.task_id, exc_info=True)
+
+    async def _hand_over(self) -> None:
+        runs = [run for run in self._runs.values() if not run.done()]
+        for supervised in list(self.services.at_work.values()):
+            supervised.hand_over()
+        if runs:
+            _, late = await asyncio.wait(runs, timeout=HAND_OVER_SECONDS)
+            for run in late:
+                run.cancel()
+            await asyncio.gather(*runs, return_exceptions=True)
+
+    async def _pulse(self, task_id: str) -> None:
+        """Waits a moment, or less if the run here ends; raises what broke it off."""
+        run = self._runs.get(task_id)
+        if run is None or run.done():
+            if error := self._broken.get(task_id):
+                raise error
+            if run is not None and not run.cancelled() and (fault := run.exception()):
+                raise fault
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            await asyncio.wait([run], timeout=POLL_SECONDS)

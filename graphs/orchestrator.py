@@ -1,0 +1,144 @@
+"""The orchestrator graph: START → plan → review → supervise → finish → END, each of which may go to gate.
+
+``graph`` is compiled bare, for Studio, the LangGraph API and a plain ``invoke``; ``builder`` may be compiled with any
+checkpointer; ``open_graph(path)`` brings Holdfast's own SQLite file for both.  Every node has a sync and an async form
+over one coroutine, and takes the task's lease itself, whoever runs the graph.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import os
+import threading
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import holdfast.checkpoints  # noqa: F401  first: it makes LangGraph load checkpoints strictly
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from holdfast.checkpoints.database import Database
+from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.saver import Saver
+from holdfast.checkpoints.tasks import TaskRow
+from holdfast.graphs import subtask
+from holdfast.graphs.settings import database_path
+from holdfast.nodes import builtin, orchestration
+from holdfast.nodes.registry import REGISTRY, Registry
+from holdfast.nodes.services import Services
+from holdfast.nodes.state import Input, Output, State
+
+T = TypeVar("T")
+Step = Callable[[Services, TaskRow, Lease], Awaitable[dict[str, Any]]]
+Provider = Callable[[], Services]
+Orchestrator = CompiledStateGraph[State, None, Input, Output]
+
+
+def build(provider: Provider, registry: Registry = REGISTRY) -> StateGraph[State, None, Input, Output]:
+    """The graph over the services that ``provider`` gives when a node runs."""
+    builder = StateGraph(State, input_schema=Input, output_schema=Output)
+    types = subtask.build(registry)  # drawn under supervise; what runs there comes with the services
+    for name in ("plan", "review", "supervise", "finish", "gate"):
+        builder.add_node(name, _node(getattr(orchestration, name), provider, types if name == "supervise" else None))
+    builder.add_edge(START, "plan")
+    builder.add_conditional_edges("plan", _onward, ["review", "gate", "finish"])
+    builder.add_conditional_edges("review", _onward, ["supervise", "gate", "finish"])
+    builder.add_conditional_edges("supervise", _onward, ["finish", "gate"])
+    builder.add_conditional_edges("finish", _onward, {"gate": "gate", "end": END})
+    builder.add_conditional_edges("gate", _onward, ["plan", "review", "supervise", "finish"])
+    return builder
+
+
+def make_services(database: Database, registry: Registry = REGISTRY, workers: int = 8) -> Services:
+    """Services over an open database, with a subtask graph for the types registered now."""
+    return Services(database, registry, subtask.flier(subtask.build(registry)), workers)
+
+
+class open_graph:  # noqa: N801  used like a function: `with open_graph(path) as graph`, or `async with`
+    """The orchestrator graph over the SQLite file at ``path``, closed at the end of the block."""
+
+    def __init__(self, path: str | Path | None = None, *, registry: Registry = REGISTRY) -> None:
+        self._path, self._registry = database_path(path), registry
+
+    def __enter__(self) -> Orchestrator:
+        self._database = Database(self._path)
+        services = make_services(self._database, self._registry)
+        return build(lambda: services, self._registry).compile(checkpointer=Saver(self._database), name="holdfast")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._database.close()
+
+    async def __aenter__(self) -> Orchestrator:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._database.close)
+
+
+def _node(step: Step, provider: Provider, drawn: Orchestrator | Any | None) -> RunnableLambda[State, dict[str, Any]]:
+    async def arun(state: State, config: RunnableConfig) -> dict[str, Any]:
+        services = await asyncio.to_thread(provider)
+        thread_id = str(config.get("configurable", {}).get("thread_id") or state.get("task") or uuid.uuid4())
+        task = await orchestration.open_task(services, thread_id, state)
+        async with services.leased(task) as lease:
+            update = await step(services, task, lease)
+            task = await services.task(task.id)
+        return {"task": task.id, "status": task.state.value, **update}
+
+    def run(state: State, config: RunnableConfig) -> dict[str, Any]:
+        assert drawn is None or not drawn.checkpointer  # named here, so that a drawing finds it under this node
+        return _blocking(arun(state, config))
+
+    return RunnableLambda(run, arun, name=step.__name__)
+
+
+def _onward(state: State) -> str:
+    return state.get("goto") or state.get("back") or "end"
+
+
+def _blocking(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine from sync code, in a thread of its own if this one runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(context.run, asyncio.run, work).result()
+
+
+_open: dict[Path, Services] = {}
+_opening = threading.Lock()
+
+
+def shared_services() -> Services:
+    """The services that graphs without a file of their own use: one per process and ``HOLDFAST_DB``."""
+    path = database_path(None)
+    with _opening:
+        if path not in _open:
+            database = Database(path)
+            atexit.register(database.close)
+            _open[path] = make_services(database)
+        return _open[path]
+
+
+@asynccontextmanager
+async def checkpointer() -> AsyncIterator[Saver]:
+    """Holdfast's SQLite saver for ``langgraph.json``, on the database that the graph's own rows are in."""
+    services = await asyncio.to_thread(shared_services)
+    yield Saver(services.database)
+
+
+builtin.register()
+builder = build(shared_services)
+graph = builder.compile(name="holdfast")

@@ -1,0 +1,183 @@
+"""A task as people and programs see it: one snapshot, taken in one read transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from holdfast.checkpoints import results, subtasks, tasks
+from holdfast.checkpoints.database import Database
+from holdfast.checkpoints.errors import HoldfastError, UnknownSubtask
+from holdfast.checkpoints.events import timestamp
+from holdfast.checkpoints.states import SubtaskState, TaskState
+from holdfast.checkpoints.subtasks import SubtaskRow
+from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
+
+
+@dataclass(frozen=True, slots=True)
+class SubtaskView:
+    """One subtask; times are UTC, ``estimated_time`` is in minutes."""
+
+    id: str
+    name: str
+    description: str
+    type: str
+    dependencies: list[str]
+    estimated_time: float | None
+    state: SubtaskState
+    stops: list[str]
+    attempts: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    error: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``show --json`` prints it."""
+        return {
+            **{key: getattr(self, key) for key in self.__slots__},
+            "state": self.state.value,
+            "started_at": self.started_at and timestamp(self.started_at),
+            "ended_at": self.ended_at and timestamp(self.ended_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """The plan of a task; ``revision`` 0 means that there is none yet."""
+
+    revision: int
+    subtasks: list[SubtaskView]
+
+    def __getitem__(self, subtask: str) -> SubtaskView:
+        return next(one for one in self.subtasks if one.id == subtask)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A snapshot of one task.  ``result`` reads the file when it is called."""
+
+    id: str
+    context_id: str
+    goal: str
+    state: TaskState
+    in_flight: int
+    stops: list[str]
+    created_at: datetime
+    updated_at: datetime
+    paused_by: str | None
+    pause_reason: str | None
+    plan: PlanView
+    questions: list[Any]
+    artifacts: list[ArtifactRow]
+    usage: Mapping[str, Any]
+    error: str | None
+    options: Mapping[str, Any] = field(repr=False)
+    last_seq: int = 0
+    _read: Callable[[str], Any] = field(repr=False, default=lambda subtask: None)
+
+    def result(self, subtask: str) -> Any:
+        """The JSON value that a subtask returned; raises UnknownSubtask, or HoldfastError if it has none yet."""
+        return self._read(subtask)
+
+    def to_json(self) -> dict[str, Any]:
+        """The one object that ``show --json`` prints."""
+        return {
+            "id": self.id,
+            "context_id": self.context_id,
+            "goal": self.goal,
+            "state": self.state.value,
+            "in_flight": self.in_flight,
+            "stops": self.stops,
+            "created_at": timestamp(self.created_at),
+            "updated_at": timestamp(self.updated_at),
+            "paused_by": self.paused_by,
+            "pause_reason": self.pause_reason,
+            "plan": {"revision": self.plan.revision, "subtasks": [one.to_json() for one in self.plan.subtasks]},
+            "questions": self.questions,
+            "artifacts": [
+                {key: getattr(one, key) for key in ("name", "media_type", "path", "sha256", "bytes")}
+                for one in self.artifacts
+            ],
+            "usage": dict(self.usage),
+            "error": self.error,
+        }
+
+
+def snapshot(database: Database, db: sqlite3.Connection, task_id: str) -> Task:
+    """The task of that id as it is in this transaction; raises UnknownTask."""
+    row = tasks.get(db, task_id)
+    all_rows = subtasks.load(db, row.number)
+    rows = [one for one in all_rows if not one.id.startswith("@")]
+    who, stop = next(iter(row.stops.items()), (None, {}))
+    return Task(
+        id=row.id,
+        context_id=row.context_id,
+        goal=row.goal,
+        state=row.state,
+        in_flight=_in_flight(database, db, row, all_rows),
+        stops=sorted(row.stops),
+        created_at=_time(row.created_at),
+        updated_at=_time(row.updated_at),
+        paused_by=who if row.state == TaskState.PAUSED else None,
+        pause_reason=stop.get("reason"),
+        plan=PlanView(row.revision, _views(rows)),
+        questions=[],
+        artifacts=tasks.artifacts(db, row.number),
+        usage={"input_tokens": 0, "output_tokens": 0, "cost": 0.0, "estimated": False},
+        error=row.error,
+        options=row.options,
+        last_seq=row.last_seq,
+        _read=lambda subtask: database.read(lambda db: _result(db, task_id, subtask)),
+    )
+
+
+def _in_flight(database: Database, db: sqlite3.Connection, task: TaskRow, rows: list[SubtaskRow]) -> int:
+    """Subtasks that a live runner has under way; what a dead one left as running is not."""
+    if database.owner.runner(db, task.number) is None:
+        return 0
+    return sum(row.state == SubtaskState.RUNNING for row in rows)
+
+
+def _views(rows: list[SubtaskRow]) -> list[SubtaskView]:
+    completed = {row.id for row in rows if row.state == SubtaskState.COMPLETED}
+    return [
+        SubtaskView(
+            id=row.id,
+            name=row.spec.get("name") or row.id,
+            description=row.spec.get("description", ""),
+            type=row.type,
+            dependencies=row.spec.get("dependencies", []),
+            estimated_time=row.spec.get("estimated_time"),
+            state=_shown(row, completed),
+            stops=sorted(row.stops),
+            attempts=row.attempts + (row.state in (SubtaskState.RUNNING, SubtaskState.COMPLETED)),
+            started_at=_time(row.started_at) if row.started_at else None,
+            ended_at=_time(row.ended_at) if row.ended_at else None,
+            error=row.error,
+        )
+        for row in rows
+    ]
+
+
+def _shown(row: SubtaskRow, completed: set[str]) -> SubtaskState:
+    if row.state == SubtaskState.WAITING and completed.issuperset(row.spec.get("dependencies", ())):
+        return SubtaskState.READY
+    return row.state
+
+
+def _result(db: sqlite3.Connection, task_id: str, subtask: str) -> Any:
+    task = tasks.get(db, task_id)
+    row = subtasks.find(db, task.number, subtask)
+    if row is None:
+        raise UnknownSubtask(task_id, subtask)
+    if row.result is None:
+        raise HoldfastError(f"subtask {subtask!r} is {row.state.value}: it has no result")
+    return json.loads(results.get(db, row.result))
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

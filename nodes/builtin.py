@@ -1,0 +1,13 @@
+"""The task types that come with Holdfast, by the modules that register them."""
+
+from __future__ import annotations
+
+import importlib
+
+MODULES = ("holdfast.nodes.sleep",)
+
+
+def register() -> None:
+    """Registers every built-in type; may be called twice."""
+    for name in MODULES:
+        importlib.import_module(name)

@@ -1,0 +1,129 @@
+"""What reading and understanding produce, typed: they travel between subtasks as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+Grain = Literal["year", "quarter", "month"]
+MeasureKind = Literal["flow", "stock", "intensive"]
+
+
+class FileInfo(BaseModel):
+    """Where rows came from."""
+
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+    rows: int
+    columns: list[str]
+
+
+class Collected(BaseModel):
+    """All rows in one Parquet file, kept by its hash; every cell is text, exactly as the source had it."""
+
+    data: str
+    rows: int
+    columns: list[str]
+    files: list[FileInfo]
+    notes: list[str]  # comment lines at the top of the files
+    how: str  # "one file", "3 files stacked", "a.csv joined with b.csv on id"
+    sql: str  # makes the table ``data`` from the files themselves
+
+
+class Time(BaseModel):
+    """Where the periods come from; ``sql`` is the first day of a row's period, or NULL."""
+
+    columns: list[str]
+    form: str
+    sql: str
+    grain: Grain
+    finer: bool = False  # rows have dates finer than the grain
+
+
+class Measure(BaseModel):
+    """What is measured; ``kind`` decides what may be computed from it."""
+
+    column: str
+    kind: MeasureKind
+    why: str
+    unit: str = ""  # empty: not stated in the file
+    sql: str
+    whole: bool = True  # all values are whole numbers
+
+
+class Entity(BaseModel):
+    """Who or what is compared: competitors, sources, symbols; ``sql`` is the name, NULL if not stated."""
+
+    column: str
+    noun: str
+    plural: str
+    company: bool
+    sql: str
+    totals: list[str] = []  # values that are sums of the others
+
+
+class ColumnRole(BaseModel):
+    """One line of the table of roles."""
+
+    column: str
+    role: str
+    why: str
+    example: str
+
+
+class Partial(BaseModel):
+    """A year at either end that is not complete; ``like_for_like`` of the last one is computed by the analyses."""
+
+    year: int
+    periods: int
+    usual: int
+    first: str
+    last: str
+
+
+class Finding(BaseModel):
+    """One line of the data quality table."""
+
+    finding: str
+    extent: str
+    done: str
+    effect: str
+
+
+class Roles(BaseModel):
+    """What each column is for, and the SQL that follows from it."""
+
+    time: Time
+    measure: Measure
+    entity: Entity | None
+    share: str = ""  # a column that gives shares already
+    share_scale: float = 100.0
+    fold: list[str] = []  # columns folded into (entity, value)
+    columns: list[ColumnRole]
+    assumptions: list[str] = []
+
+
+class Profile(BaseModel):
+    """The understood file: roles, one row per period and entity kept by hash, and the window to compute in."""
+
+    data: str
+    cells: str
+    cells_sql: str  # "WITH cells AS (…)", to stand before every stored query
+    data_sql: str  # makes the table ``data`` from the files
+    roles: Roles
+    rows: int
+    files: list[FileInfo]
+    notes: list[str]
+    periods: int
+    first: str  # ISO date of the first period in use
+    last: str
+    frame: Grain  # the unit in which size and shares are compared
+    frames: list[str]  # complete ones, consecutive, as ISO dates of their first days
+    per_frame: int  # periods in a complete frame
+    partial_first: Partial | None = None
+    partial_last: Partial | None = None
+    gaps: list[str] = []
+    harm: bool = False  # the measure counts harm: no winners, no opportunities

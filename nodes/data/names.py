@@ -1,0 +1,111 @@
+"""What a column's name suggests: its words, a unit, the kind of measure, the kind of category.
+
+Only the second witness: ``roles`` asks the values first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_FLOW = """quantity qty units unit sales sale sold volume vol count counts revenue turnover amount generation production
+output consumption exports imports export import litres liters bottles tonnes tons gallons registrations registered
+deliveries shipments orders transactions visits visitors arrivals passengers trips rides births deaths accidents
+strikes casualties fatalities injuries downloads spend spending gross emissions rainfall precipitation energy
+mwh kwh gwh twh kt barrels boxes purchases bookings nights cases permits starts cars vehicles pieces turnover
+antall menge absatz umsatz ventes ventas cantidad produced generated shipped harvested catch landings wins""".split()
+_STOCK = """population people persons inhabitants stores outlets employees employment employed unemployed unemployment
+subscribers users customers members inventory stock capacity fleet installed debt assets balance outstanding
+households beds headcount residents accounts shops stations workers jobs""".split()
+_INTENSIVE = """price prices rate ratio pct percent percentage share shares index score rating temperature temp yield mean
+avg average median margin per density close open high low nav humidity speed expectancy fertility mpg weight height age
+elevation concentration ppm wind pressure ph intensity probability rank level quality efficiency growth change delta
+celsius fahrenheit degrees interest cpi inflation multiple max min""".split()
+_COMPANY = """make maker makes brand brands company companies manufacturer manufacturers supplier suppliers vendor vendors
+operator operators firm firms producer producers symbol ticker retailer retailers airline airlines carrier carriers bank
+banks seller sellers competitor competitors organization organisation publisher studio distributor distributors merchant
+dealer provider providers insurer owner team""".split()
+_CATEGORY = """source sources fuel type kind category product region country state province city county district site
+station series industry sector segment channel group class name item crop species continent area zone market store
+model genre department division team variety sex gender""".split()
+_ID = """id code zip zipcode postcode postal phone lat lon lng latitude longitude rank key uuid guid serial fips isbn sku
+invoice number no nr""".split()
+_HARM = """accident accidents death deaths fatalities injuries casualties victims cases crime crimes disaster disasters
+strikes suicides murders illness disease infections unemployed unemployment""".split()
+_TIME = "year yr date time month quarter period week day timestamp datetime season jahr annee ano dato".split()
+_UNITS = {
+    "usd": "USD", "eur": "EUR", "gbp": "GBP", "nok": "NOK", "sek": "SEK", "dkk": "DKK", "chf": "CHF", "jpy": "JPY",
+    "kt": "kt", "mt": "Mt", "kg": "kg", "mwh": "MWh", "gwh": "GWh", "twh": "TWh", "kwh": "kWh", "mw": "MW",
+    "gw": "GW", "litres": "litres", "liters": "liters", "hl": "hl", "m3": "m³", "km": "km", "pct": "%", "percent": "%",
+    "ppm": "ppm", "tonnes": "tonnes", "tons": "tons", "barrels": "barrels", "gallons": "gallons", "bottles": "bottles",
+    "units": "units", "passengers": "passengers", "people": "people", "persons": "persons", "dollars": "dollars",
+    "euros": "euros", "vehicles": "vehicles", "cars": "cars", "registrations": "registrations",
+}  # fmt: skip
+_IN_BRACKETS = re.compile(r"[(\[]\s*([^()\[\]]{1,24}?)\s*[)\]]\s*$")
+_INVARIANT = {"series", "species", "means"}
+
+
+def words(name: str) -> list[str]:
+    """``unitPrice_USD`` → unit, price, usd."""
+    return re.findall(r"[^\W\d_]+|\d+|%", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).casefold())
+
+
+def suggests(name: str, kind: str) -> bool:
+    """Whether a word of the name is one of a kind: flow, stock, intensive, company, category, id, time, harm."""
+    lexicon = {
+        "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY, "category": _CATEGORY, "id": _ID,
+        "time": _TIME, "harm": _HARM,
+    }[kind]  # fmt: skip
+    found = words(name)
+    return any(word in lexicon for word in found) or (kind == "intensive" and "%" in found)
+
+
+def unit_of(name: str) -> str:
+    """The unit in a header such as ``sales_usd``, ``Volume (t)`` or ``Sale [EUR]``; empty if none is stated."""
+    if found := _IN_BRACKETS.search(name):
+        return found[1]
+    parts = words(name)
+    if "%" in parts:
+        return "%"
+    return _UNITS.get(parts[-1], "") if parts else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """What an entity is called in a sentence."""
+
+    one: str
+    many: str
+    company: bool
+
+
+def noun_for(column: str) -> Noun:
+    """``Make`` → make, makes; names that say nothing about the thing become "group"."""
+    parts = [word for word in words(column) if word.isalpha()]
+    if not parts or parts == ["name"]:
+        return Noun("group", "groups", company=False)
+    *before, last = parts
+    if last == "name" and before:
+        *before, last = before
+    one = _singular(last)
+    return Noun(" ".join([*before, one]), " ".join([*before, _plural(one)]), company=suggests(column, "company"))
+
+
+def _singular(word: str) -> str:
+    if word in _INVARIANT or not word.endswith("s") or word.endswith(("ss", "us")):
+        return word
+    return word[:-3] + "y" if word.endswith("ies") else word[:-1]
+
+
+def _plural(word: str) -> str:
+    if word in _INVARIANT:
+        return word
+    if word.endswith("y") and word[-2:-1] not in tuple("aeiou"):
+        return word[:-1] + "ies"
+    return word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+def first_of(names: Iterable[str], kind: str) -> str | None:
+    """The first name that suggests the kind."""
+    return next((name for name in names if suggests(name, kind)), None)

@@ -1,0 +1,49 @@
+"""Understands a collected file: roles, window and the table of cells; the steps of ``profile_data`` that need no text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from holdfast.nodes.data import names
+from holdfast.nodes.data.cells import Window, cells_sql, find_window
+from holdfast.nodes.data.engine import Engine, connect, literal
+from holdfast.nodes.data.models import Collected, Profile
+from holdfast.nodes.data.roles import decide_roles
+
+
+@contextmanager
+def opened(data: Path, write: list[Path] | None = None) -> Iterator[Engine]:
+    """A connection with the collected file as the table ``data``."""
+    with connect(read=[data], write=write or []) as engine:
+        engine.run(f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(str(data))})")
+        yield engine
+
+
+@contextmanager
+def opened_cells(cells: Path) -> Iterator[Engine]:
+    """A connection with the stored cells as the table ``cells``."""
+    with connect(read=[cells]) as engine:
+        engine.run(f"CREATE TABLE cells AS SELECT * FROM read_parquet({literal(str(cells))})")
+        yield engine
+
+
+def understand(engine: Engine, collected: Collected, target: Path) -> tuple[Profile, Window]:
+    """Decides roles and window and writes the cells to ``target``; the profile's ``cells`` hash is left empty.
+
+    Raises BadInput if the table has no time, no number or no row with both.
+    """
+    where = " with ".join(file.name for file in collected.files[:3])
+    roles = decide_roles(engine, collected.columns, collected.rows, where)
+    window = find_window(engine, roles, where)
+    sql = cells_sql(roles, window.after, window.through)
+    engine.run(f"COPY ({sql} SELECT * FROM cells ORDER BY period, entity) TO {literal(str(target))} (FORMAT parquet)")
+    profile = Profile(
+        data=collected.data, cells="", cells_sql=sql, data_sql=collected.sql, roles=roles, rows=collected.rows,
+        files=collected.files, notes=collected.notes, periods=window.periods, first=window.first.isoformat(),
+        last=window.last.isoformat(), frame=window.frame, frames=[day.isoformat() for day in window.frames],
+        per_frame=window.per_frame, partial_first=window.partial_first, partial_last=window.partial_last,
+        gaps=window.gaps, harm=names.suggests(roles.measure.column, "harm") or any(names.suggests(f.name, "harm") for f in collected.files),
+    )  # fmt: skip
+    return profile, window

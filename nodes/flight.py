@@ -1,0 +1,176 @@
+"""One subtask under way: its body, what the body may use, and how it ended.
+
+``Flight.run`` is called by the subtask graph's node.  It never raises for what a body did: a value, a failure, or a
+stop is its ``outcome``, which supervise turns into an event for the scheduler.  Only a fault of the store gets out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from langgraph.errors import GraphBubbleUp
+
+from holdfast.checkpoints import events, results, subtasks, tasks
+from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseLost, StoreError
+from holdfast.checkpoints.events import News
+from holdfast.checkpoints.files import write_whole
+from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
+from holdfast.nodes.context import Artifact, TaskContext
+from holdfast.nodes.registry import TaskType, require_json
+from holdfast.nodes.scheduler import Completed, Event, Failed, Stopped
+from holdfast.nodes.services import Services
+
+
+class WorkStopped(Exception):
+    """Ends a body at its next step because the task was stopped; a body lets it pass."""
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A started subtask; ``value`` is the result's JSON once ``outcome`` says Completed."""
+
+    kind: TaskType
+    spec: Mapping[str, Any]
+    inputs: dict[str, Any]
+    context: TaskContext
+    outcome: Event | None = None
+    value: bytes = b""
+    stopping: bool = False
+    work: asyncio.Task[Any] | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        """The subtask's id."""
+        return str(self.spec["id"])
+
+    def stop(self) -> None:
+        """Cancels the body; its steps that are recorded stay."""
+        self.stopping = True
+        if self.work:
+            self.work.cancel()
+
+    async def run(self) -> None:
+        """Runs the body to its outcome."""
+        if self.stopping:
+            self.outcome = Stopped(self.id)
+            return
+        self.work = asyncio.current_task()
+        try:
+            async with asyncio.timeout(self.spec.get("timeout_s")):
+                params = self.kind.validate(self.spec.get("params", {}))
+                value = await self.kind.body(params, self.inputs, self.context)
+            self.value = require_json(value, f"what subtask {self.id!r} returns")
+            self.outcome = Completed(self.id)
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise  # not ours: the run itself is being cancelled
+            self.outcome = Stopped(self.id)
+        except WorkStopped:
+            self.outcome = Stopped(self.id)
+        except (StoreError, LeaseLost, GraphBubbleUp):
+            raise
+        except TimeoutError:
+            self.outcome = Failed(self.id, f"it took longer than its limit of {self.spec.get('timeout_s')} s")
+        except BadInput as error:
+            self.outcome = Failed(self.id, str(error), final=True)
+        except Exception as error:  # noqa: BLE001  a body is anybody's code; whatever it raises is its failure
+            self.context.log.debug("subtask %s failed", self.id, exc_info=True)
+            text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
+            self.outcome = Failed(self.id, text)
+        finally:
+            self.work = None
+
+
+class Durable:
+    """The effects of one subtask, each committed under the runner's lease when its call returns."""
+
+    def __init__(self, services: Services, lease: Lease, task: TaskRow, subtask: str, recorded: dict[str, Any]) -> None:
+        self.recorded = recorded
+        self._services, self._lease, self._task, self._subtask = services, lease, task, subtask
+
+    async def begin_step(self, name: str) -> None:
+        """Commits that the step begins; raises WorkStopped if the task was stopped before."""
+        now, task, subtask = self._services.clock(), self._lease.task, self._subtask
+
+        def begin(db: Any) -> bool:
+            row = tasks.get(db, self._lease.task_id)
+            if row.state != "WORKING" and any(stop["mode"] != "drain" for stop in row.stops.values()):
+                return False
+            subtasks.begin_step(db, task, subtask, name, now)
+            events.append(db, task, [News("step.started", subtask, {"step": name})], now)
+            return True
+
+        if not await self._services.database.awrite(begin, self._lease):
+            raise WorkStopped
+
+    async def end_step(self, name: str, value: Any) -> Any:
+        """Commits the step's value and returns it as it was stored."""
+        body = require_json(value, f"the value of step {name!r}")
+        now, task, subtask = self._services.clock(), self._lease.task, self._subtask
+
+        def end(db: Any) -> None:
+            subtasks.end_step(db, task, subtask, name, body, now)
+            events.append(db, task, [News("step.completed", subtask, {"step": name})], now)
+
+        await self._services.database.awrite(end, self._lease)
+        self.recorded[name] = json.loads(body)
+        return self.recorded[name]
+
+    async def store(self, data: bytes | Path) -> str:
+        """Stores content; returns its sha256."""
+        return (await asyncio.to_thread(self._services.database.files.put, data))[0]
+
+    def stored(self, sha256: str) -> Path:
+        """Where the content lies."""
+        return self._services.database.files.path(sha256)
+
+    async def artifact(self, name: str, data: bytes | Path, media_type: str | None) -> Artifact:
+        """Stores the content, writes it to the task's output folder if it has one, and records it."""
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+            raise BadInput(f"the artifact name {name!r} has to be a relative path inside the output folder")
+        files, out = self._services.database.files, self._task.options.get("out")
+
+        def keep() -> ArtifactRow:
+            sha256, size = files.put(data)
+            path = files.path(sha256)
+            if out:
+                path = Path(out) / relative
+                write_whole(path, data)
+            kind = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+            return ArtifactRow(name, kind, str(path), sha256, size)
+
+        row = await asyncio.to_thread(keep)
+        now = self._services.clock()
+
+        def record(db: Any) -> None:
+            tasks.add_artifact(db, self._lease.task, row)
+            news = News("artifact.added", self._subtask, {"name": row.name, "sha256": row.sha256, "bytes": row.bytes})
+            events.append(db, self._lease.task, [news], now)
+
+        await self._services.database.awrite(record, self._lease)
+        return Artifact(
+            name=row.name, media_type=row.media_type, path=row.path, sha256=row.sha256, bytes=row.bytes
+        )
+
+    def progress(self, done: float, total: float) -> None:
+        """Tells listeners, now."""
+        self._services.tell(self._task.id, self._subtask, "progress", {"done": done, "total": total})
+
+
+async def recorded_steps(services: Services, task: int, subtask: str) -> dict[str, Any]:
+    """The values of a subtask's steps that are on disk."""
+
+    def read(db: Any) -> dict[str, Any]:
+        return {
+            name: json.loads(results.get(db, number)) for name, number in subtasks.steps(db, task, subtask).items()
+        }
+
+    return await services.database.aread(read)

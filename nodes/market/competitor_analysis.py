@@ -1,0 +1,341 @@
+"""The task type ``competitor_analysis``: who leads, who gained and lost, how concentrated, who came and went.
+
+For amounts these are shares; for prices and rates only changes (see ``levels``).  What is compared need not be
+companies: then the words are those of the column ("sources"), never "players".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data.models import Entity, Profile
+from holdfast.nodes.market import figures, formulas, levels, words
+from holdfast.nodes.market.findings import Findings, opened_cells, profile_in, say
+from holdfast.nodes.registry import NoParams, task_type
+from holdfast.nodes.report.document import Fact, Span
+
+LEAST_SHARE = 0.1  # percent, for an entry or an exit to be named; our own convention
+TOP = 10
+_SHARES = (
+    "SELECT frame, entity, value, 100 * value / nullif(sum(value) OVER (PARTITION BY frame), 0) AS share FROM "
+    "(SELECT CAST(date_trunc('{frame}', period) AS DATE) AS frame, entity, sum(value) / {per} AS value FROM cells GROUP BY 1, 2)"
+)
+
+QUERIES = {
+    "shares": f"SELECT * FROM ({_SHARES}) ORDER BY frame, share DESC, entity",
+    "concentration": "SELECT frame, sum(share * share) AS hhi, sum(share) FILTER (place <= 4) AS cr4, count(*) FILTER (value > 0) AS entities "
+    f"FROM (SELECT *, row_number() OVER (PARTITION BY frame ORDER BY share DESC, entity) AS place FROM ({_SHARES}) WHERE entity IS NOT NULL) "
+    "GROUP BY frame ORDER BY frame",
+    "presence": "SELECT entity, min(period) AS first, max(period) AS last FROM cells WHERE value > 0 AND entity IS NOT NULL GROUP BY entity ORDER BY entity",
+}  # fmt: skip
+
+
+@task_type("competitor_analysis")
+async def competitor_analysis(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+    """Shares, winners and losers in percentage points, concentration, entries and exits; for prices their changes."""
+    profile = profile_in(inputs)
+    return await asyncio.to_thread(_write, profile, ctx)
+
+
+def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
+    with opened_cells(ctx.stored(profile.cells)) as engine:
+        found = Findings(profile, "competitor_analysis", title_for(profile), {**QUERIES, **levels.QUERIES}, engine)
+        if profile.roles.measure.kind == "intensive":
+            levels.write_comparison(found)
+        elif profile.roles.entity is None:
+            found.say("The file has no column that says who or what the amounts belong to, so there are no shares to compare.")
+        else:
+            return Comparison(found, profile.roles.entity).write()
+        return found.result()
+
+
+def title_for(profile: Profile) -> str:
+    """Companies are competitors; anything else is a mix."""
+    entity = profile.roles.entity
+    if entity is None or entity.company or profile.roles.measure.kind == "intensive":
+        return "Competitor analysis"
+    return f"Competitor analysis: the mix of {entity.plural}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One entity in the first and the last complete frame (and the one before the last)."""
+
+    name: str
+    first: float
+    before: float
+    last: float
+    share_first: float
+    share_last: float
+
+    @property
+    def move(self) -> float:
+        """Change of share in percentage points."""
+        return self.share_last - self.share_first
+
+
+class Comparison:
+    """The section for amounts that can be summed."""
+
+    def __init__(self, found: Findings, entity: Entity) -> None:
+        self.found, self.profile, self.entity = found, found.profile, entity
+        self.grain, self.frames = self.profile.frame, self.profile.frames
+        self.per = self.profile.per_frame if self.profile.roles.measure.kind == "stock" else 1
+        self.first, self.last = self.name_of(self.frames[0]), self.name_of(self.frames[-1])
+        self.cells: dict[str, dict[str, tuple[float, float]]] = {frame: {} for frame in self.frames}
+        for row in found.rows("shares", frame=self.grain, per=self.per):
+            if row["frame"] in self.cells and row["entity"] is not None and row["share"] is not None:
+                self.cells[row["frame"]][row["entity"]] = (row["value"], row["share"])
+        self.standings = self._standings()
+
+    def name_of(self, frame: str) -> str:
+        """A frame in words."""
+        return words.period(frame, self.grain)
+
+    def _standings(self) -> list[Standing]:
+        first, last = self.cells[self.frames[0]], self.cells[self.frames[-1]]
+        before = self.cells[self.frames[-2]] if len(self.frames) > 1 else {}
+        none = (0.0, 0.0)
+        found = [
+            Standing(name, first.get(name, none)[0], before.get(name, none)[0], last.get(name, none)[0],
+                     first.get(name, none)[1], last.get(name, none)[1])
+            for name in {*first, *last}
+        ]  # fmt: skip
+        return sorted(found, key=lambda s: (-s.share_last, -s.share_first, s.name))
+
+    def write(self) -> dict[str, Any]:
+        """Text, table and charts, and beside the section the names that other subtasks speak of."""
+        if not self.standings:
+            self.found.say(f"No {self.entity.noun} is named in a complete {self.grain}, so there are no shares to compare.")
+            return self.found.result()
+        self.found.paragraph([*self._leader(), *self._number()])
+        self.found.paragraph(self._concentration())
+        names: dict[str, Any] = {"leader": self.standings[0].name}
+        if len(self.frames) > 1:
+            names |= self._moves()
+            names |= self._coming_and_going()
+            self._overtaking()
+        self._table()
+        self._ranking()
+        if len(self.frames) > 1 and len(self.standings) > 1:
+            self._dumbbell()
+        return self.found.result(competition=names)
+
+    def share(self, standing: Standing, *, at_start: bool = False) -> Fact:
+        """An entity's share as a fact."""
+        which, value = ("first", standing.share_first) if at_start else ("last", standing.share_last)
+        return self.found.percent(f"share_{which}/{standing.name}", value, "shares", f"of {self.first if at_start else self.last}")
+
+    def _leader(self) -> list[list[Span]]:
+        leader = self.standings[0]
+        amount = self.found.amount(f"last/{leader.name}", leader.last, "shares")
+        template = f"{{name}} led {self.last} with a share of {{share}} ({{amount}} in {{measure}})"
+        facts: dict[str, Fact | str] = {
+            "name": leader.name, "share": self.share(leader), "amount": amount,
+            "measure": words.quoted(self.profile.roles.measure.column),
+        }  # fmt: skip
+        if len(self.standings) > 1:
+            second = self.standings[1]
+            gap = self.found.points("lead", leader.share_last - second.share_last, "shares", "difference of two shares")
+            template += ", {gap} points ahead of {second} ({other})"
+            facts |= {"gap": gap, "second": second.name, "other": self.share(second)}
+        result = [say(template + ".", **facts)]
+        if len(self.frames) > 1:
+            old = max(self.standings, key=lambda s: (s.share_first, s.name))
+            if old is leader:
+                result.append(say(f"It also led {self.first}, with {{share}}.", share=self.share(old, at_start=True)))
+            else:
+                result.append(say(f"In {self.first} {{name}} led, with {{share}}.", name=old.name, share=self.share(old, at_start=True)))
+        return result
+
+    def _number(self) -> list[list[Span]]:
+        present = sum(s.last > 0 for s in self.standings)
+        everyone = len({row["entity"] for row in self.found.rows("presence")})
+        active = self.found.count("active", present, "shares")
+        if everyone == present:
+            return [say(f"{{n}} {self.entity.plural} have amounts in {self.last}.", n=active)]
+        template = f"{{n}} {self.entity.plural} have amounts in {self.last}, of {{all}} in the whole file."
+        return [say(template, n=active, all=self.found.count("everyone", everyone, "presence"))]
+
+    def _concentration(self) -> list[list[Span]]:
+        rows = {row["frame"]: row for row in self.found.rows("concentration", frame=self.grain, per=self.per)}
+        index = formulas.hhi([share for _, share in self.cells[self.frames[-1]].values()])
+        if index is None or index <= 0:
+            return []
+        row = rows[self.frames[-1]]
+        last = self.found.fact("hhi_last", row["hhi"], "index", words.number(row["hhi"]), "concentration")
+        word = formulas.concentration(row["hhi"])
+        self.found.fact("hhi_word", word, "text", word, "concentration")
+        alike = self.found.fact("equal_sized", 10_000 / row["hhi"], "number", words.number(10_000 / row["hhi"], 0 if row["hhi"] < 3000 else 1), "concentration", "10,000 / HHI")
+        what = "The Herfindahl–Hirschman index (HHI)" if self.entity.company else "Concentration of the mix (Herfindahl–Hirschman index, HHI)"
+        template, facts = f"{what} was {{last}} in {self.last}", {"last": last}
+        start = rows[self.frames[0]]
+        if len(self.frames) > 1 and start["hhi"] is not None:
+            facts["first"] = self.found.fact("hhi_first", start["hhi"], "index", words.number(start["hhi"]), "concentration")
+            template += f" and {{first}} in {self.first}"
+        template += f", on a scale from 0 to 10,000: {word}, like {{alike}} {self.entity.plural} of equal size."
+        result = [say(template, **facts, alike=alike)]
+        if row["entities"] >= 5:
+            four = words.listed([s.name for s in self.standings[:4]])
+            cr4 = self.found.percent("cr4", row["cr4"], "concentration", "CR4")
+            result.append(say("The four largest ({names}) held {cr4} together (CR4).", names=four, cr4=cr4))
+        if self.entity.company:
+            result.append(say(f"The index counts {self.entity.plural}, not their owners; it is a screening figure, no legal finding."))
+        return result
+
+    def _moves(self) -> dict[str, Any]:
+        """Winners and losers of share; ``harm`` has neither."""
+        gains = sorted((s for s in self.standings if s.move >= 0.05), key=lambda s: (-s.move, s.name))
+        losses = sorted((s for s in self.standings if s.move <= -0.05), key=lambda s: (s.move, s.name))
+        sentences = []
+        for side, verb in ((gains, "gained"), (losses, "lost")):
+            if not side:
+                continue
+            best, *others = side[:4]
+            template = f"{{name}} {verb} {{move}} points of share from {self.first} to {self.last}, from {{before}} to {{after}}"
+            facts: dict[str, Fact | str] = {"name": best.name, "move": self.move(best), "before": self.share(best, at_start=True), "after": self.share(best)}
+            if others:
+                template += f", the most; then come {words.listed([f'{{name{i}}} ({{move{i}}})' for i in range(len(others))])}"
+                for i, other in enumerate(others):
+                    facts |= {f"name{i}": other.name, f"move{i}": self.move(other)}
+            sentences.append(say(template + ".", **facts))
+        self.found.paragraph(sentences)
+        for standing in [*gains[:1], *losses[:1]]:
+            self._split(standing)
+        return {"gainers": [s.name for s in gains[:4]], "losers": [s.name for s in losses[:4]], "confidence": self._confidence(gains, losses)}
+
+    def move(self, standing: Standing) -> Fact:
+        """Its change of share, in points, without sign."""
+        return self.found.points(f"move/{standing.name}", standing.move, "shares", f"share in {self.last} less share in {self.first}")
+
+    def _split(self, standing: Standing) -> None:
+        """How much of the change in amount came with the market and how much from share; facts only."""
+        first, last = (sum(value for value, _ in self.cells[frame].values()) for frame in (self.frames[0], self.frames[-1]))
+        split = formulas.split_change(standing.first, standing.last, first, last)
+        if split:
+            self.found.amount(f"added/{standing.name}", abs(standing.last - standing.first), "shares", "last less first, without sign")
+            self.found.amount(f"by_market/{standing.name}", abs(split.market), "shares", "share at the start × change of the total")
+            self.found.amount(f"by_share/{standing.name}", abs(split.share), "shares", "change of share × total at the end")
+
+    def _confidence(self, gains: list[Standing], losses: list[Standing]) -> str:
+        """Tested: complete data, more than three frames, the same winner and loser if the start moves by one frame."""
+        flips = True
+        if len(self.frames) > 2 and gains and losses:
+            start, end = self.cells[self.frames[1]], self.cells[self.frames[-1]]
+            moved = {name: end.get(name, (0, 0))[1] - start.get(name, (0, 0))[1] for name in {*start, *end}}
+            flips = max(moved, key=lambda n: moved[n]) not in {s.name for s in gains[:3]} or min(moved, key=lambda n: moved[n]) not in {s.name for s in losses[:3]}
+        return formulas.confidence(sum([bool(self.profile.gaps), len(self.frames) <= 3, flips]))
+
+    def _coming_and_going(self) -> dict[str, Any]:
+        presence = {row["entity"]: row for row in self.found.rows("presence")}
+        grain = self.profile.roles.time.grain
+        entered = [s for s in self.standings if s.first == 0 and s.share_last >= LEAST_SHARE]
+        gone = sorted((s for s in self.standings if s.last == 0 and s.share_first >= LEAST_SHARE), key=lambda s: -s.share_first)
+        sentences = []
+        if entered:
+            items = self._items(entered[:6], "last", "first", lambda s: words.period(presence[s.name]["first"], grain, brief=True))
+            sentences.append(say(f"Not there in {self.first} and at least {LEAST_SHARE}{words.NBSP}% of {self.last}: {items[0]}.", **items[1]))
+        if gone:
+            items = self._items(gone[:6], "first", "last", lambda s: words.period(presence[s.name]["last"], grain, brief=True))
+            sentences.append(say(f"There in {self.first} with at least {LEAST_SHARE}{words.NBSP}%, gone by {self.last}: {items[0]}.", **items[1]))
+        if sentences:
+            sentences.append(say("Missing from the file need not mean that it left the market."))
+            self.found.paragraph(sentences)
+        return {
+            "entrants": [{"name": s.name, "since": presence[s.name]["first"]} for s in entered[:3]],
+            "exits": [{"name": s.name, "until": presence[s.name]["last"]} for s in gone[:3]],
+        }
+
+    def _items(self, standings: list[Standing], which: str, seen: str, when: Any) -> tuple[str, dict[str, Fact | str]]:
+        facts: dict[str, Fact | str] = {}
+        parts = []
+        for i, standing in enumerate(standings):
+            facts |= {f"n{i}": standing.name, f"s{i}": self.share(standing, at_start=which == "first")}
+            parts.append(f"{{n{i}}} ({{s{i}}}, {seen} seen {when(standing)})")
+        return words.listed(parts), facts
+
+    def _overtaking(self) -> None:
+        """The frame from which one of today's largest has stayed above another that was ahead at the start."""
+        large = self.standings[:6]
+        crossings = []
+        for i, upper in enumerate(large):
+            for lower in large[i + 1 :]:
+                if upper.share_first < lower.share_first and (since := self._ahead_since(upper.name, lower.name)):
+                    crossings.append((upper.move - lower.move, upper.name, lower.name, since))
+        best = sorted(crossings, key=lambda c: (-c[0], c[1], c[2]))[:3]
+        for _, upper_name, lower_name, since in best:
+            self.found.fact(f"overtook/{upper_name}/{lower_name}", dt.date.fromisoformat(since).year, "year", self.name_of(since), "shares")
+        parts = [(f"{{a{i}}} overtook {{b{i}}} in {self.name_of(c[3])}", c) for i, c in enumerate(best)]
+        if parts:
+            facts = {key: value for i, (_, c) in enumerate(parts) for key, value in ((f"a{i}", c[1]), (f"b{i}", c[2]))}
+            self.found.paragraph([say(f"{words.listed([text for text, _ in parts])} and stayed above since.", **facts)])
+
+    def _ahead_since(self, upper: str, lower: str) -> str | None:
+        since = None
+        for frame in self.frames:
+            ahead = self.cells[frame].get(upper, (0, 0))[0] > self.cells[frame].get(lower, (0, 0))[0]
+            since = (since or frame) if ahead else None
+        return since
+
+    def _growth(self, standing: Standing) -> str:
+        years = dt.date.fromisoformat(self.frames[-1]).year - dt.date.fromisoformat(self.frames[0]).year
+        rate = formulas.cagr(standing.first, standing.last, years, len(self.frames)) if years >= 2 else None
+        return "n/a" if rate is None else self.found.percent(f"cagr/{standing.name}", rate, "shares", "CAGR", plus=True).text
+
+    def _table(self) -> None:
+        several = len(self.frames) > 1
+        columns = [self.entity.noun.capitalize(), f"{self.profile.roles.measure.column} {self.last}", "Share"]
+        if several:
+            columns += [f"Share change since {self.first}, points", f"On {self.name_of(self.frames[-2])}", "CAGR"]
+        rows = [self._line(standing, several) for standing in self._shown()]
+        caption = f"The {len(rows)} largest {self.entity.plural} of {self.last}" if len(rows) < len(self.standings) else f"All {self.entity.plural} in {self.last}"
+        self.found.table(caption, columns, rows, "shares")
+
+    def _shown(self) -> list[Standing]:
+        return [s for s in self.standings if s.last > 0][: TOP if len(self.standings) > 15 else 15]
+
+    def _line(self, s: Standing, several: bool) -> list[str]:
+        amount = self.found.amount(f"exact/{s.name}", s.last, "shares", exactly=True).text
+        line = [s.name, amount, self.share(s).text]
+        if not several:
+            return line
+        move = self.found.points(f"signed_move/{s.name}", s.move, "shares", plus=True).text
+        change = formulas.change_percent(s.last, s.before)
+        on_before = "n/a" if change is None else self.found.percent(f"change/{s.name}", change, "shares", plus=True).text
+        return [*line, move, on_before, self._growth(s)]
+
+    def _ranking(self) -> None:
+        shown = self._shown()
+        rest = [s for s in self.standings if s.last > 0][len(shown) :]
+        values: list[dict[str, Any]] = [
+            {"name": s.name, "value": s.share_last, "label": words.percent(s.share_last), "marked": i == 0, "rest": False} for i, s in enumerate(shown)
+        ]
+        if rest:
+            other = sum(s.share_last for s in rest)
+            self.found.percent("others", other, "shares", "sum of the shares of the others")
+            values.append({"name": f"{len(rest)} others", "value": other, "label": words.percent(other), "marked": False, "rest": True})
+        leader = shown[0]
+        title = f"{leader.name} led {self.last} with {words.percent(leader.share_last)}"
+        if len(shown) > 1:
+            title += f", ahead of {shown[1].name} with {words.percent(shown[1].share_last)}"
+        subtitle = f"Share of {words.quoted(self.profile.roles.measure.column)} in {self.last}, by {self.entity.noun}. Rounded parts need not add up to 100."
+        cells = [[row["name"], row["label"]] for row in values]
+        self.found.figure("ranking", title, subtitle, f"Bar chart of {len(values)} shares in {self.last}: {title}.", figures.ranking(values), [self.entity.noun.capitalize(), f"Share {self.last}"], cells, "shares")
+
+    def _dumbbell(self) -> None:
+        shown = list(self._shown()[:12])
+        moved = sorted((s for s in self.standings if s not in shown), key=lambda s: -abs(s.move))
+        shown += [s for s in moved if abs(s.move) >= 1][:4]
+        values = [{"name": s.name, "before": s.share_first, "after": s.share_last, "label": words.points(s.move, plus=True)} for s in shown]
+        best, worst = max(self.standings, key=lambda s: s.move), min(self.standings, key=lambda s: s.move)
+        if best.move < 0.05 or worst.move > -0.05:
+            return
+        title = f"{best.name} gained the most share since {self.first}, {worst.name} lost the most"
+        subtitle = f"Share in {self.first} (open) and {self.last} (filled), %; label: change in percentage points."
+        alt = f"Dumbbell chart of {len(shown)} {self.entity.plural}: {title}; {words.points(best.move, plus=True)} and {words.points(worst.move, plus=True)} points."
+        cells = [[s.name, self.share(s, at_start=True).text, self.share(s).text, words.points(s.move, plus=True)] for s in shown]
+        self.found.figure("share-change", title, subtitle, alt, figures.dumbbell(values), [self.entity.noun.capitalize(), f"Share {self.first}", f"Share {self.last}", "Change, points"], cells, "shares")

@@ -1,0 +1,188 @@
+"""Vega-Lite specs of the charts: each answers one question.  Titles, fonts and sizes of the page are left to rendering.
+
+Okabe–Ito colours: one accent, one contrast, greys; labels stand at the marks, so there are no legends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+ACCENT, LIGHT, CONTRAST, GREY, INK = "#0072b2", "#a0cbe8", "#d55e00", "#8a929c", "#1a1d21"
+Spec = dict[str, Any]
+Values = Sequence[Mapping[str, Any]]
+_NO_AXIS = {"axis": None}
+
+
+def bars_over_time(values: Values, labels: bool) -> Spec:
+    """Bars from zero: ``when``, ``value``, ``label``, ``change`` (may be empty) and ``marked`` for the ones spoken of."""
+    top = max((row["value"] for row in values), default=1) * 1.14
+    x = {"field": "when", "type": "nominal", "sort": None, "title": None, "axis": {"labelAngle": 0, "labelOverlap": True}}
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": [0, top]}, "axis": None if labels else {"tickCount": 4}}
+    colour = {"condition": {"test": "datum.marked", "value": ACCENT}, "value": LIGHT}
+    layers: list[Spec] = [{"mark": {"type": "bar", "width": {"band": 0.66}}, "encoding": {"color": colour}}]
+    if labels:
+        layers.append({"mark": {"type": "text", "dy": -20, "fontWeight": 600}, "encoding": {"text": {"field": "label"}}})
+        layers.append({"mark": {"type": "text", "dy": -7, "fontSize": 10.5, "color": GREY}, "encoding": {"text": {"field": "change"}}})
+    return {"data": {"values": list(values)}, "encoding": {"x": x, "y": y}, "layer": layers}
+
+
+def course(values: Values, mean_label: str, from_zero: bool) -> Spec:
+    """A thin raw line and its thick moving mean: ``period`` (ISO), ``value``, ``mean`` (may be missing)."""
+    scale = {"zero": from_zero, "nice": True}
+    x = {"field": "period", "type": "temporal", "title": None, "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": _step(len(values))}}}
+    means = [row for row in values if row.get("mean") is not None]
+    raw: Spec = {
+        "mark": {"type": "line", "color": LIGHT if means else ACCENT, "strokeWidth": 1.3 if means else 2},
+        "encoding": {"x": x, "y": {"field": "value", "type": "quantitative", "title": None, "scale": scale, "axis": {"tickCount": 4}}},
+    }
+    layers = [raw]
+    if means:
+        at = means[min(range(len(means)), key=lambda i: means[i]["mean"])]
+        mean_y = {"field": "mean", "type": "quantitative", "title": None, "scale": scale}
+        layers.append({"mark": {"type": "line", "color": ACCENT, "strokeWidth": 3}, "encoding": {"x": x, "y": mean_y}})
+        layers.append(
+            {
+                "data": {"values": [{**at, "text": mean_label}]},
+                "mark": {"type": "text", "color": ACCENT, "fontWeight": 600, "align": "left", "dy": 16, "dx": -4},
+                "encoding": {"x": x, "y": mean_y, "text": {"field": "text"}},
+            }
+        )
+    return {"data": {"values": list(values)}, "layer": layers}
+
+
+def _step(periods: int) -> int:
+    return max(1, math.ceil(periods / 12 / 12))
+
+
+def ranking(values: Values) -> Spec:
+    """Horizontal bars, sorted as given: ``name``, ``value``, ``label``, ``marked``; "other" rows are ``rest``."""
+    top = max((row["value"] for row in values), default=1) * 1.18
+    colour = {"condition": [{"test": "datum.rest", "value": "#c9ced4"}, {"test": "datum.marked", "value": ACCENT}], "value": LIGHT}
+    x = {"field": "value", "type": "quantitative", "scale": {"domain": [0, top]}, **_NO_AXIS}
+    return {
+        "height": {"step": 24},
+        "data": {"values": list(values)},
+        "encoding": {"y": _names(), "x": x},
+        "layer": [
+            {"mark": {"type": "bar", "height": {"band": 0.66}}, "encoding": {"color": colour}},
+            {"mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": 600}, "encoding": {"text": {"field": "label"}}},
+        ],
+    }
+
+
+def _names(title: str | None = None) -> Spec:
+    return {"field": "name", "type": "nominal", "sort": None, "title": title, "axis": {"labelLimit": 220}}
+
+
+def dumbbell(values: Values) -> Spec:
+    """Share before (open) and after (filled): ``name``, ``before``, ``after``, ``label``; gains accent, losses contrast."""
+    top = max((max(row["before"], row["after"]) for row in values), default=1) * 1.16
+    rows = [{**row, "right": max(row["before"], row["after"])} for row in values]
+    scale = {"domain": [0, top], "nice": False}
+    colour = {"condition": {"test": "datum.after >= datum.before", "value": ACCENT}, "value": CONTRAST}
+    axis = {"grid": True, "orient": "top", "tickCount": 5}
+
+    def x(field: str) -> Spec:
+        return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": axis}
+
+    return {
+        "height": {"step": 23},
+        "data": {"values": rows},
+        "encoding": {"y": _names()},
+        "layer": [
+            {"mark": {"type": "rule", "strokeWidth": 3}, "encoding": {"x": x("before"), "x2": {"field": "after"}, "color": colour}},
+            {"mark": {"type": "point", "filled": True, "fill": "white", "stroke": GREY, "strokeWidth": 2, "size": 55, "opacity": 1}, "encoding": {"x": x("before")}},
+            {"mark": {"type": "point", "filled": True, "size": 65, "opacity": 1}, "encoding": {"x": x("after"), "color": colour}},
+            {"mark": {"type": "text", "align": "left", "dx": 10, "fontWeight": 600}, "encoding": {"x": x("right"), "text": {"field": "label"}}},
+        ],
+    }  # fmt: skip
+
+
+def seasonal(medians: Values, singles: Values) -> Spec:
+    """Index per part of the year: ``part``, ``index``, ``label``, ``marked``; a dot for each single year."""
+    every = [row["index"] for row in [*medians, *singles]]
+    low, high = 5 * math.floor(min(every) / 5) - 5, 5 * math.ceil(max(every) / 5) + 5
+    scale = {"domain": [low, high], "nice": False, "zero": False}
+    x = {"field": "part", "type": "nominal", "sort": None, "title": None, "axis": {"labelAngle": 0}}
+    y = {"field": "index", "type": "quantitative", "title": None, "scale": scale, "axis": {"tickCount": 5}}
+    colour = {"condition": {"test": "datum.marked", "value": CONTRAST}, "value": ACCENT}
+    return {
+        "encoding": {"x": x, "y": y},
+        "layer": [
+            {"data": {"values": [{"index": 100}]}, "mark": {"type": "rule", "color": GREY}, "encoding": {"y": y, "x": {"value": 0}, "x2": {"value": "width"}}},
+            {"data": {"values": list(singles)}, "mark": {"type": "point", "filled": True, "size": 28, "color": LIGHT, "opacity": 0.9}},
+            {"data": {"values": list(medians)}, "mark": {"type": "tick", "thickness": 4, "width": {"band": 0.42}}, "encoding": {"color": colour}},
+            {"data": {"values": list(medians)}, "mark": {"type": "text", "align": "left", "dx": 13, "dy": -8, "fontWeight": 600}, "encoding": {"text": {"field": "label"}}},
+        ],
+    }  # fmt: skip
+
+
+def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
+    """Lines that start at 100 together: ``period``, ``name``, ``index``; ``ends`` carry labels and where they stand."""
+    every = [row["index"] for row in values]
+    if logarithmic:
+        low, high = 2 ** math.floor(math.log2(min(every) / 100)) * 100, 2 ** math.ceil(math.log2(max(every) / 100)) * 100
+        ticks = [100 * 2**k for k in range(-12, 13) if low <= 100 * 2**k <= high]
+        scale: Spec = {"type": "log", "domain": [low, high], "nice": False}
+        axis: Spec = {"values": ticks, "format": ",.0f"}
+    else:
+        scale, axis = {"zero": False, "nice": True}, {"tickCount": 5}
+    x = {"field": "period", "type": "temporal", "title": None, "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": 1}}}
+
+    def y(field: str) -> Spec:
+        return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": axis}
+
+    colour = {"condition": [{"test": "datum.tone == 1", "value": ACCENT}, {"test": "datum.tone == -1", "value": CONTRAST}], "value": GREY}
+    return {
+        "height": 320,
+        "layer": [
+            {
+                "data": {"values": list(values)},
+                "mark": {"type": "line", "strokeWidth": 2},
+                "encoding": {"x": x, "y": y("index"), "color": colour, "detail": {"field": "name"}},
+            },
+            {
+                "data": {"values": list(ends)},
+                "mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": 600},
+                "encoding": {"x": x, "y": y("place"), "text": {"field": "label"}, "color": colour},
+            },
+        ],
+    }
+
+
+def diverging(values: Values) -> Spec:
+    """Bars to both sides of zero: ``name``, ``value``, ``label``."""
+    low, high = min(0, *(row["value"] for row in values)), max(0, *(row["value"] for row in values))
+    span = (high - low) or 1
+    domain = [low - (0.16 * span if low < 0 else 0), high + (0.16 * span if high > 0 else 0)]
+    x = {"field": "value", "type": "quantitative", "scale": {"domain": domain, "nice": False}, **_NO_AXIS}
+    colour = {"condition": {"test": "datum.value >= 0", "value": ACCENT}, "value": CONTRAST}
+    text = {"type": "text", "fontWeight": 600}
+    return {
+        "height": {"step": 26},
+        "data": {"values": list(values)},
+        "encoding": {"y": _names(), "x": x},
+        "layer": [
+            {"mark": {"type": "bar", "height": {"band": 0.62}}, "encoding": {"color": colour}},
+            {"transform": [{"filter": "datum.value >= 0"}], "mark": {**text, "align": "left", "dx": 6}, "encoding": {"text": {"field": "label"}}},
+            {"transform": [{"filter": "datum.value < 0"}], "mark": {**text, "align": "right", "dx": -6}, "encoding": {"text": {"field": "label"}}},
+        ],
+    }  # fmt: skip
+
+
+def spread(places: Sequence[float], least: float) -> list[float]:
+    """The places moved apart so that neighbours keep at least ``least`` between them, each as near to its own as can be."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved = list(places)
+    for _ in range(200):
+        still = True
+        for a, b in zip(order, order[1:], strict=False):
+            if (gap := moved[b] - moved[a]) < least - 1e-9:
+                moved[a] -= (least - gap) / 2
+                moved[b] += (least - gap) / 2
+                still = False
+        if still:
+            break
+    return moved

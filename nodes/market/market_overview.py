@@ -1,0 +1,252 @@
+"""The task type ``market_overview``: how large, which way, and since when.  Levels are shown, never summed."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from typing import Any
+
+from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data.models import Profile
+from holdfast.nodes.market import figures, formulas, levels, words
+from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
+from holdfast.nodes.registry import NoParams, task_type
+from holdfast.nodes.report.document import Fact, Span
+
+MOST_BARS = 14
+
+QUERIES = {
+    "size": "SELECT CAST(date_trunc('{frame}', period) AS DATE) AS frame, sum(value) / {per} AS total, count(DISTINCT period) AS periods, "
+    "count(DISTINCT entity) AS entities FROM cells GROUP BY 1 ORDER BY 1",
+    "everything": "SELECT sum(value) AS total, sum(n)::BIGINT AS rows, count(DISTINCT period) AS periods, min(period) AS first, "
+    "max(period) AS last, count(DISTINCT entity) AS entities FROM cells",
+    "course": "SELECT period, sum(value) AS total, CASE WHEN count(*) OVER w = 12 THEN avg(sum(value)) OVER w END AS mean FROM cells "
+    "GROUP BY period WINDOW w AS (ORDER BY period ROWS BETWEEN 11 PRECEDING AND CURRENT ROW) ORDER BY period",
+    "like_for_like": "SELECT year(period) AS year, sum(value) / {per} AS total, count(DISTINCT period) AS periods FROM cells "
+    "WHERE year(period) IN ({year} - 1, {year}) AND month(period) IN (SELECT month(period) FROM cells WHERE year(period) = {year}) "
+    "GROUP BY 1 ORDER BY 1",
+}  # fmt: skip
+
+
+@task_type("market_overview")
+async def market_overview(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+    """Size of the market per complete period, its growth and course; for prices and rates their latest levels."""
+    profile = profile_in(inputs)
+    return await asyncio.to_thread(_write, profile, ctx)
+
+
+def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
+    with opened_cells(ctx.stored(profile.cells)) as engine:
+        queries = {**QUERIES, **levels.QUERIES}
+        found = Findings(profile, "market_overview", "Market overview", queries, engine)
+        if profile.roles.measure.kind == "intensive":
+            levels.write_overview(found)
+            return found.result()
+        return Overview(found).write()
+
+
+class Overview:
+    """The section for amounts that can be summed."""
+
+    def __init__(self, found: Findings) -> None:
+        self.found, self.profile = found, found.profile
+        self.frame = self.profile.frame
+        self.name = words.quoted(self.profile.roles.measure.column)
+        self.stock = self.profile.roles.measure.kind == "stock"
+        self.per = "count(DISTINCT period)" if self.stock else "1"
+        complete = set(self.profile.frames)
+        self.sizes = [row for row in found.rows("size", frame=self.frame, per=self.per) if row["frame"] in complete]
+
+    def write(self) -> dict[str, Any]:
+        """Text, table and charts; beside the section the confidence that was tested."""
+        level = formulas.confidence(0)
+        if self.sizes:
+            self.found.paragraph(self._direction())
+            level = self._confidence()
+        self.found.paragraph(self._everything())
+        self.found.paragraph(self._incomplete())
+        if len(self.sizes) >= 2:
+            self._table()
+            self._size_chart()
+        if self.profile.roles.time.grain == "month" and self.frame == "year" and self.profile.periods >= 24:
+            self._course_chart()
+        return self.found.result(confidence=level)
+
+    def when(self, row: Row) -> str:
+        """A frame's name."""
+        return words.period(row["frame"], self.frame)
+
+    def total(self, row: Row) -> Fact:
+        """A frame's size."""
+        note = "mean of its periods" if self.stock else ""
+        return self.found.amount(f"total_{row['frame']}", row["total"], "size", note)
+
+    def _direction(self) -> list[list[Span]]:
+        first, last = self.sizes[0], self.sizes[-1]
+        self.found.amount("total_last", last["total"], "size")
+        self.found.fact("frame_last", self.when(last), "text", self.when(last), "size")
+        self.found.fact("frame_first", self.when(first), "text", self.when(first), "size")
+        came = "averaged" if self.stock else "came to"
+        opening = say(f"{{measure}} {came} {{total}} in {{when}}.", measure=self.name, total=self.total(last), when=self.when(last))
+        if len(self.sizes) < 2:
+            return [opening]
+        return [opening, *self._growth(first, last), *self._extremes()]
+
+    def _growth(self, first: Row, last: Row) -> list[list[Span]]:
+        before = self.sizes[-2]
+        result = []
+        if (yoy := formulas.change_percent(last["total"], before["total"])) is not None:
+            signed = self.found.percent("change_last", yoy, "size", f"{self.when(last)} on {self.when(before)}")
+            bare = self.found.percent("change_last_size", abs(yoy), "size", "without its sign")
+            result.append(say(f"That is {{change}} {words.more(yoy)} than in {{when}}.", change=bare, when=self.when(before)))
+            assert signed
+        change = formulas.change_percent(last["total"], first["total"])
+        if change is not None and len(self.sizes) > 2:
+            self.found.percent("change_first_last", change, "size", f"{self.when(last)} on {self.when(first)}")
+            bare = self.found.percent("change_first_last_size", abs(change), "size", "without its sign")
+            template = f"Against {{when}}, with {{total}}, it is {{change}} {words.more(change)}"
+            growth = self.yearly_growth(self.sizes)
+            if growth is None:
+                return [*result, say(template + ".", when=self.when(first), total=self.total(first), change=bare)]
+            cagr = self.found.percent("cagr", growth, "size", f"CAGR, {self.when(first)} to {self.when(last)}")
+            template += "; compound annual growth (CAGR) is {cagr}."
+            result.append(say(template, when=self.when(first), total=self.total(first), change=bare, cagr=cagr))
+        return result
+
+    def yearly_growth(self, sizes: list[Row]) -> float | None:
+        """CAGR from the first to the last of ``sizes``; none if they span less than two years."""
+        first, last = sizes[0], sizes[-1]
+        years = (dt.date.fromisoformat(last["frame"]) - dt.date.fromisoformat(first["frame"])).days / 365.25
+        years = round(years) if self.frame == "year" else years
+        return formulas.cagr(first["total"], last["total"], years, len(sizes)) if years >= 2 else None
+
+    def _extremes(self) -> list[list[Span]]:
+        if len(self.sizes) < 3:
+            return []
+        high = max(self.sizes, key=lambda row: row["total"])
+        low = min(self.sizes, key=lambda row: row["total"])
+        many = words.spelled(len(self.sizes))
+        self.found.fact("frame_high", self.when(high), "text", self.when(high), "size")
+        self.found.fact("frame_low", self.when(low), "text", self.when(low), "size")
+        self.found.count("frames", len(self.sizes), "size")
+        template = f"Of {many} complete {self.frame}s {{high}} was the highest ({{most}}) and {{low}} the lowest ({{least}})."
+        return [say(template, high=self.when(high), most=self.total(high), low=self.when(low), least=self.total(low))]
+
+    def _confidence(self) -> str:
+        """Tested: complete data, more than three cycles, and a direction that holds when the start moves by one."""
+        whole, moved = self.yearly_growth(self.sizes), self.yearly_growth(self.sizes[1:]) if len(self.sizes) > 3 else None
+        flips = whole is None or moved is None or (whole > 0) != (moved > 0)
+        return formulas.confidence(sum([bool(self.profile.gaps), len(self.sizes) <= 3, flips]))
+
+    def _everything(self) -> list[list[Span]]:
+        row, grain = self.found.rows("everything")[0], self.profile.roles.time.grain
+        rows = self.found.count("rows_used", row["rows"], "everything")
+        periods = self.found.count("periods", row["periods"], "everything")
+        start, end = words.period(row["first"], grain), words.period(row["last"], grain)
+        if self.stock:
+            return [say(f"The figures rest on {{rows}} rows over {{n}} {grain}s, {start} to {end}; a stock is averaged over time.", rows=rows, n=periods)]
+        total = self.found.amount("total_all", row["total"], "everything", exactly=True)
+        template = f"All {{rows}} rows together hold a total of {{total}} over {{n}} {grain}s, {start} to {end}."
+        return [say(template, rows=rows, total=total, n=periods)]
+
+    def _incomplete(self) -> list[list[Span]]:
+        result = []
+        if part := self.profile.partial_first:
+            months = words.months_of(part.first, part.last, self.profile.roles.time.grain)
+            result.append(say(f"{part.year} is incomplete at the start of the file ({months}) and left out of yearly figures."))
+        part = self.profile.partial_last
+        if not part:
+            return result
+        grain = self.profile.roles.time.grain
+        held = words.months_of(part.first, part.last, grain)
+        why = f"it holds {held}, {part.periods} of {part.usual} {grain}s" if grain != "year" else "it has far fewer rows than the years before"
+        result.append(say(f"{part.year} is incomplete: {why}. It is left out of every yearly figure."))
+        return result + (self._like_for_like(part.year) if grain != "year" else [])
+
+    def _like_for_like(self, year: int) -> list[list[Span]]:
+        part = self.profile.partial_last
+        rows = self.found.rows("like_for_like", year=year, per=self.per)
+        if not part or len(rows) != 2 or rows[0]["periods"] != rows[1]["periods"]:
+            return []
+        change = formulas.change_percent(rows[1]["total"], rows[0]["total"])
+        if change is None:
+            return []
+        held = words.months_of(part.first, part.last, self.profile.roles.time.grain).removesuffix(" only")
+        self.found.fact("like_for_like_span", f"{held} {year}", "text", f"{held} {year}", "like_for_like")
+        self.found.percent("like_for_like", change, "like_for_like", f"{held} {year} on the same of {year - 1}", plus=True)
+        bare = self.found.percent("like_for_like_size", abs(change), "like_for_like", "without its sign")
+        total = self.found.amount("like_for_like_total", rows[1]["total"], "like_for_like")
+        template = f"Like for like, {held} {year} came to {{total}}, {{change}} {words.more(change)} than {held} {year - 1}."
+        return [say(template, total=total, change=bare)]
+
+    def _changes(self) -> list[str]:
+        """Change on the frame before, as written; empty where there is none."""
+        texts = [""]
+        for before, row in zip(self.sizes, self.sizes[1:], strict=False):
+            change = formulas.change_percent(row["total"], before["total"])
+            texts.append("" if change is None else words.percent(change, plus=True))
+            if change is not None:
+                self.found.percent(f"change_{row['frame']}", change, "size", f"on {self.when(before)}", plus=True)
+        return texts
+
+    def _table(self) -> None:
+        whole = self.profile.roles.measure.whole
+        exact = [self.found.amount(f"exact_{row['frame']}", row["total"], "size", exactly=True).text for row in self.sizes]
+        rows = [[self.when(row), total, change or "n/a"] for row, total, change in zip(self.sizes, exact, self._changes(), strict=True)]
+        caption = f"{self.name} per complete {self.frame}" + ("" if whole else ", rounded")
+        self.found.table(caption, [self.frame.capitalize(), "Mean" if self.stock else "Total", f"On the {self.frame} before"], rows[-40:], "size")
+
+    def _size_chart(self) -> None:
+        shown, changes = self.sizes[-60:], self._changes()[-60:]
+        top = max(row["total"] for row in shown)
+        size, unit = next(((s, n) for s, n in ((1e9, "billions"), (1e6, "millions"), (1e4, "thousands")) if top >= s), (1, ""))
+        scale = 1e3 if size == 1e4 else size
+        marked = {self.found._facts[key].text for key in ("frame_high", "frame_low") if key in self.found._facts}
+        values = [
+            {"when": words.period(row["frame"], self.frame, brief=True), "value": row["total"],
+             "label": words.number(row["total"] / scale, 1 if scale > 1 else 0), "change": change, "marked": self.when(row) in marked}
+            for row, change in zip(shown, changes, strict=True)
+        ]  # fmt: skip
+        title, message = self._size_title()
+        measure = self.profile.roles.measure
+        subtitle = ", ".join(filter(None, [self.name, measure.unit or "unit not stated", unit, f"per {self.frame}"]))
+        subtitle += " and change on the year before. Complete years only." if self.frame == "year" else "."
+        alt = f"Bar chart, {self.when(shown[0])} to {self.when(shown[-1])}: {message}"
+        columns = [self.frame.capitalize(), self.profile.roles.measure.column, "On the one before"]
+        rows = [[self.when(row), words.exact(row["total"], measure.whole), change or "n/a"] for row, change in zip(shown, changes, strict=True)]
+        if len(shown) <= MOST_BARS:
+            spec = figures.bars_over_time(values, labels=True)
+        else:
+            spec = figures.bars_over_time(values, labels=False)
+        self.found.figure("size", title, subtitle, alt, spec, columns, rows, "size")
+
+    def _size_title(self) -> tuple[str, str]:
+        """A title that the totals bear out, and the same with two figures for those who do not see the chart."""
+        first, last = self.sizes[0], self.sizes[-1]
+        high = max(self.sizes, key=lambda row: row["total"])
+        low = min(self.sizes, key=lambda row: row["total"])
+        figures_of = f"{self.total(first).text} in {self.when(first)}, {self.total(last).text} in {self.when(last)}."
+        if high is last and len(self.sizes) > 2:
+            title = f"{self.when(last)} was the highest of {words.spelled(len(self.sizes))} complete {self.frame}s"
+        elif low is last and len(self.sizes) > 2:
+            title = f"{self.when(last)} was the lowest of {words.spelled(len(self.sizes))} complete {self.frame}s"
+        elif len(self.sizes) > 2:
+            title = f"{self.when(high)} was the highest {self.frame}, {self.when(low)} the lowest"
+        else:
+            title = f"{self.when(last)} was {'above' if last['total'] > first['total'] else 'below'} {self.when(first)}"
+        return title, f"{title}; {figures_of}"
+
+    def _course_chart(self) -> None:
+        rows, whole = self.found.rows("course"), self.profile.roles.measure.whole
+        values = [{"period": row["period"], "value": row["total"], "mean": row["mean"]} for row in rows]
+        means = [row for row in rows if row["mean"] is not None]
+        first, last = means[0], means[-1]
+        high, low = max(means, key=lambda row: row["mean"]), min(means, key=lambda row: row["mean"])
+        title = f"The 12-month mean was lowest in {words.period(low['period'], 'month', brief=True)} and highest in {words.period(high['period'], 'month', brief=True)}"
+        zero = min(row["total"] for row in rows) < 0.4 * max(row["total"] for row in rows)
+        subtitle = f"{self.name} per month (thin) and mean of 12 months (thick), {words.period(rows[0]['period'], 'month', brief=True)} to " + (
+            f"{words.period(rows[-1]['period'], 'month', brief=True)}." + ("" if zero else " The axis does not start at zero.")
+        )
+        alt = f"Line chart of {len(rows)} months: {title}; the mean went from {words.amount(first['mean'], False)} to {words.amount(last['mean'], False)}."
+        cells = [[words.period(row["period"], "month", brief=True), words.exact(row["total"], whole), words.number(row["mean"]) if row["mean"] is not None else ""] for row in rows]
+        self.found.figure("course", title, subtitle, alt, figures.course(values, "12-month mean", zero), ["Month", self.profile.roles.measure.column, "12-month mean"], cells, "course")

@@ -1,0 +1,86 @@
+"""The rules planner: a goal and data files become the subtasks of a market research report.
+
+Deterministic: the same goal and paths give the same plan.  No model is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from holdfast.checkpoints.errors import BadInput
+
+_OPENING = re.compile(
+    r"^\s*(please\s+)?((write|make|create|prepare|produce|generate|give me)\s+)?(an?\s+|the\s+)?"
+    r"(short\s+|brief\s+|full\s+|detailed\s+)?((market|industry|competitor|competitive|trend)\w*\s+)?"
+    r"(research|analysis|overview|study|report)(\s+(report|study|analysis))?\s+(on|about|of|for|into)\s+",
+    re.IGNORECASE,
+)
+ANALYSES = ("market_overview", "competitor_analysis", "trends_analysis")
+_MEGABYTE = 1 << 20
+
+
+def make_plan(goal: str, data: Sequence[str | Path], profile: Any = None) -> list[dict[str, Any]]:
+    """The subtasks in an order in which they can run, as a plan file has them; raises BadInput without data files.
+
+    ``profile`` is what is known of the data already, if anything; the plan does not depend on it yet.
+    """
+    if not data:
+        raise BadInput("a market research report needs data: give a file or folder with --data")
+    paths = [str(Path(path).absolute()) for path in data]
+    minutes = _reading_minutes(paths)
+    subtasks = [
+        _subtask("collect_data", "Collect data", "Read the data files once and keep their rows", [], minutes, paths=paths),
+        _subtask("profile_data", "Profile data", "Decide what each column is for and check the data", ["collect_data"], minutes),
+        _subtask("market_overview", "Market overview", "Size, growth and course", ["profile_data"], 0.05),
+        _subtask("competitor_analysis", "Competitor analysis", "Shares, winners and losers, concentration", ["profile_data"], 0.05),
+        _subtask("trends_analysis", "Trends analysis", "Direction, seasons, highs and lows", ["profile_data"], 0.05),
+    ]
+    subtasks += [_chart(analysis) for analysis in ANALYSES]
+    findings = ["profile_data", *ANALYSES]
+    subtasks += [
+        _subtask("recommendations", "Recommendations", "Advice that the figures bear out", findings, 0.02),
+        _subtask("summary", "Executive summary", "Five findings with their confidence", [*findings, "recommendations"], 0.02),
+        _subtask("method", "Method", "How each figure was made", findings, 0.02),
+    ]
+    everything = [subtask["id"] for subtask in subtasks]
+    title = title_of(goal)
+    texts = {"title": title, "subtitle": _subtitle(paths), "goal": goal}
+    return [*subtasks, _subtask("compile_report", "Compile report", "Put the sections together as Markdown, HTML and PDF", everything, 0.1, **texts)]
+
+
+def _subtask(kind: str, name: str, description: str, dependencies: Sequence[str], minutes: float, **params: Any) -> dict[str, Any]:
+    return {
+        "id": kind, "name": name, "description": description, "type": kind, "params": params,
+        "dependencies": list(dependencies), "estimated_time": minutes,
+    }  # fmt: skip
+
+
+def _chart(analysis: str) -> dict[str, Any]:
+    words = analysis.replace("_", " ")
+    return {
+        "id": f"charts_{analysis}", "name": f"Charts: {words}", "description": f"Draw the figures of the {words}", "type": "chart",
+        "params": {"section": analysis}, "dependencies": [analysis], "estimated_time": 0.1,
+    }  # fmt: skip
+
+
+def _reading_minutes(paths: list[str]) -> float:
+    """About one second per ten megabytes, at least a second."""
+    size = sum(file.stat().st_size for path in map(Path, paths) for file in ([path] if path.is_file() else []))
+    return round(max(1.0, size / (10 * _MEGABYTE)) / 60, 3)
+
+
+def title_of(goal: str) -> str:
+    """The subject of a goal: "Market research report on Norway's new car market" → "Norway's new car market"."""
+    text = " ".join(goal.split())
+    subject = _OPENING.sub("", text).rstrip(" .!?") or text
+    return subject[:1].upper() + subject[1:] if subject else "Market research"
+
+
+def _subtitle(paths: list[str]) -> str:
+    names = [Path(path).name for path in paths]
+    if len(names) > 2:
+        return f"What {names[0]} and {len(names) - 1} more say about size, shares and direction"
+    return f"What {' and '.join(names)} {'says' if len(names) == 1 else 'say'} about size, shares and direction"

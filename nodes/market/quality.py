@@ -1,0 +1,195 @@
+"""The section "Data quality": each finding with its extent, what was done and what it does to the figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.nodes.data.cells import Window
+from holdfast.nodes.data.engine import Engine, literal, quoted
+from holdfast.nodes.data.models import Profile
+from holdfast.nodes.market import words
+from holdfast.nodes.market.findings import Findings, Row
+
+Line = tuple[str, str, str, str]
+_TWIN = "lower(regexp_replace(trim(nfc_normalize(entity)), '\\s+', ' ', 'g'))"
+TWINS = (
+    "SELECT count(*) AS groups, min(spellings) AS example FROM (SELECT string_agg(DISTINCT entity, ', ') AS spellings FROM cells "
+    f"WHERE entity IS NOT NULL GROUP BY {_TWIN} HAVING count(DISTINCT entity) > 1)"
+)
+
+
+def write_section(profile: Profile, window: Window, engine: Engine) -> dict[str, Any]:
+    """The section as JSON; ``engine`` has the tables ``data`` and ``cells``."""
+    return Quality(profile, window, engine).write()
+
+
+class Quality:
+    """Runs the checks; the queries name the file's own columns, so they are put together here from its roles."""
+
+    def __init__(self, profile: Profile, window: Window, engine: Engine) -> None:
+        self.profile, self.window, self.roles = profile, window, profile.roles
+        queries = {key: sql.replace("{", "{{").replace("}", "}}") for key, sql in self._queries().items()}
+        self.found = Findings(profile, "data_quality", "Data quality", queries, engine)
+
+    def _queries(self) -> dict[str, str]:
+        roles = self.roles
+        entity = roles.entity.sql if roles.entity else "'all'"
+        key = ", ".join(self._key())
+        keyed = f"SELECT {key}, count(*) AS k, min({roles.measure.sql}) AS low, max({roles.measure.sql}) AS high FROM data GROUP BY ALL HAVING count(*) > 1"
+        # the same statement is not left to repeat the missing test: it counts rows whose role columns say nothing
+        return {
+            "rows": f"SELECT count(*) AS rows, count({roles.time.sql}) AS dated, count(CASE WHEN isfinite({roles.measure.sql}) THEN 1 END) AS measured, "
+            f"count({entity}) AS named, count_if({roles.measure.sql} < 0) AS negative, count_if({roles.measure.sql} = 0) AS zero FROM data",
+            "not_stated": f"SELECT count(*) AS rows, sum(CASE WHEN isfinite({roles.measure.sql}) THEN {roles.measure.sql} END) AS amount, "
+            f"(SELECT sum({roles.measure.sql}) FROM data WHERE isfinite({roles.measure.sql})) AS total, min({self._raw()}) AS code FROM data WHERE ({entity}) IS NULL",
+            "same_rows": f"SELECT coalesce(sum(k - 1), 0)::BIGINT AS extra FROM (SELECT count(*) AS k FROM data GROUP BY {', '.join(quoted(c.column) for c in roles.columns)} HAVING count(*) > 1)",
+            "same_keys": f"SELECT * FROM ({keyed}) ORDER BY ALL LIMIT 3",
+            "same_keys_count": f"SELECT count(*) AS keys, coalesce(sum(k), 0)::BIGINT AS rows FROM ({keyed})",
+            "twins": TWINS,
+            "given_share": self._given_share_sql(),
+            "totals": self._totals_sql(),
+        }  # fmt: skip
+
+    def _raw(self) -> str:
+        return f"{quoted(self.roles.entity.column)}::VARCHAR" if self.roles.entity else "''"
+
+    def _key(self) -> list[str]:
+        """What should tell rows apart: the period's columns, who is compared, and any other category."""
+        named = [*self.roles.time.columns, *([self.roles.entity.column] if self.roles.entity else [])]
+        named += [c.column for c in self.roles.columns if c.role in ("other category", "text", "id") and c.column not in named]
+        return [quoted(name) for name in named]
+
+    def _given_share_sql(self) -> str:
+        if not self.roles.share or not self.roles.entity:
+            return "SELECT 0"
+        given = f"TRY_CAST({quoted(self.roles.share)}::VARCHAR AS DOUBLE)"
+        return (
+            f"SELECT count(*) AS rows, max(abs(given - own)) AS gap FROM (SELECT {given} / {self.roles.share_scale} * 100 AS given, "
+            f"100 * v / sum(v) OVER (PARTITION BY p) AS own FROM (SELECT *, {self.roles.time.sql} AS p, {self.roles.measure.sql} AS v FROM data)) "
+            "WHERE given IS NOT NULL"
+        )
+
+    def _totals_sql(self) -> str:
+        if not self.roles.entity or not self.roles.entity.totals:
+            return "SELECT 0"
+        listed = ", ".join(literal(total) for total in self.roles.entity.totals)
+        return f"SELECT count(*) AS rows FROM data WHERE {self.roles.entity.sql} IN ({listed})"
+
+    def write(self) -> dict[str, Any]:
+        """One paragraph with the counts, then the table of findings."""
+        row = self.found.rows("rows")[0]
+        used = self.found.count("rows_read", row["rows"], "rows")
+        files = words.counted(len(self.profile.files), "file")
+        self.found.say(f"{{rows}} rows were read from {files}, with {len(self.roles.columns)} columns each.", rows=used)
+        lines = [
+            *self._missing(row), *self._aside(), *self._partial(), *self._gaps(), *self._repeated(),
+            *self._share(), *self._totals(), *self._signs(row), *self._twins(),
+        ]  # fmt: skip
+        if not self.roles.measure.unit:
+            lines.append((f"No unit for {words.quoted(self.roles.measure.column)}", "the measure", "the column’s name is used as it is", "unit not stated in the file"))
+        self.found.table("What was found and done", ["Finding", "Extent", "What was done", "Effect on the figures"], lines, text_columns=4)
+        return self.found.result()
+
+    def _missing(self, row: Row) -> list[Line]:
+        lines: list[Line] = []
+        if undated := row["rows"] - row["dated"]:
+            rows = self.found.count("undated", undated, "rows").text
+            lines.append((f"No readable date in {words.quoted(self.roles.time.columns[0])}", f"{rows} rows", "left out", "not in any figure"))
+        if empty := row["rows"] - row["measured"]:
+            rows = self.found.count("unmeasured", empty, "rows").text
+            lines.append((f"No number in {words.quoted(self.roles.measure.column)}", f"{rows} rows", "left out", "not in any figure"))
+        if self.roles.entity and row["rows"] > row["named"]:
+            lines.append(self._not_stated())
+        return lines
+
+    def _not_stated(self) -> Line:
+        assert self.roles.entity
+        row = self.found.rows("not_stated")[0]
+        rows = self.found.count("not_stated_rows", row["rows"], "not_stated").text
+        what = f"{words.quoted(self.roles.entity.column)} is {words.quoted(row['code']) if (row['code'] or '').strip() else 'empty'}: missing, not a {self.roles.entity.noun}"
+        if self.roles.measure.kind != "flow" or not row["total"]:
+            return what, f"{rows} rows", "shown as “not stated”, in no ranking", "not in any comparison"
+        amount = self.found.amount("not_stated_amount", row["amount"] or 0, "not_stated", exactly=True).text
+        part = (row["amount"] or 0) / row["total"] * 100
+        share = self.found.fact("not_stated_share", part, "percent", _small_percent(part), "not_stated").text
+        return what, f"{rows} rows, {amount} in {words.quoted(self.roles.measure.column)}", "kept in totals, shown as “not stated”, in no ranking", f"{share} of the total"
+
+    def _aside(self) -> list[Line]:
+        return [
+            (f"Rows with {why}", f"{words.number(rows)} rows", "set aside, not plotted", "not in any figure")
+            for why, rows in self.window.aside.items()
+        ]
+
+    def _partial(self) -> list[Line]:
+        lines: list[Line] = []
+        grain = self.roles.time.grain
+        for part in (self.window.partial_first, self.window.partial_last):
+            if part and grain == "year":
+                lines.append((f"{part.year} looks incomplete", "far fewer rows than the years beside it", "left out of yearly figures", "would read as a jump that is none"))
+            elif part:
+                held = words.months_of(part.first, part.last, grain)
+                lines.append((f"{part.year} is incomplete: {held}", f"{part.periods} of {part.usual} {grain}s", "left out of yearly figures", "compared with the same part of the year before"))
+        return lines
+
+    def _gaps(self) -> list[Line]:
+        if not self.window.gaps:
+            return []
+        grain = self.roles.time.grain
+        some = ", ".join(words.period(day, grain, brief=True) for day in self.window.gaps[:3])
+        return [("Periods without rows", words.counted(len(self.window.gaps), grain), "left empty", f"such as {some}")]
+
+    def _repeated(self) -> list[Line]:
+        lines: list[Line] = []
+        summed = "added" if self.roles.measure.kind != "intensive" else "averaged"
+        if extra := self.found.rows("same_rows")[0]["extra"]:
+            rows = self.found.count("same_rows", extra, "same_rows").text
+            lines.append(("Rows that repeat another in full", f"{rows} rows", f"kept and {summed}", "may be counted twice"))
+        counts = self.found.rows("same_keys_count")[0]
+        if not counts["keys"] or counts["rows"] > 0.2 * self.profile.rows:
+            return lines
+        example = self.found.rows("same_keys")[0]
+        names = [str(value) for key, value in example.items() if key not in ("k", "low", "high")]
+        keys = self.found.count("same_keys", counts["keys"], "same_keys_count").text
+        which = f"Repeated key: {', '.join(names)}" if counts["keys"] == 1 else f"{keys} repeated keys, such as {', '.join(names)}"
+        whole = self.roles.measure.whole
+        low, high = (words.exact(float(example[key] or 0), whole) for key in ("high", "low"))
+        self.found.fact("same_keys_high", float(example["high"] or 0), "number", low, "same_keys")
+        lines.append((which, f"{keys} key, {words.number(counts['rows'])} rows ({low} and {high})" if counts["keys"] == 1 else f"{words.number(counts['rows'])} rows", summed, "none else"))
+        return lines
+
+    def _share(self) -> list[Line]:
+        if not self.roles.share or not self.roles.entity:
+            return []
+        row = self.found.rows("given_share")[0]
+        gap = self.found.fact("given_share_gap", row["gap"], "points", words.number(row["gap"], 2), "given_share").text
+        meaning = "rounding" if row["gap"] <= 0.06 else "larger than rounding: see which is right"
+        rows = self.found.count("given_share_rows", row["rows"], "given_share").text
+        return [(f"{words.quoted(self.roles.share)} gives shares already", f"{rows} rows", "checked, not used; shares computed anew", f"largest difference {gap} points, {meaning}")]
+
+    def _totals(self) -> list[Line]:
+        if not self.roles.entity or not self.roles.entity.totals:
+            return []
+        rows = self.found.count("total_rows", self.found.rows("totals")[0]["rows"], "totals").text
+        named = words.listed([words.quoted(total) for total in self.roles.entity.totals])
+        return [(f"{named}: the sum of the others", f"{rows} rows", "left out of sums and rankings", "without this everything would count twice")]
+
+    def _signs(self, row: Row) -> list[Line]:
+        lines: list[Line] = []
+        if row["negative"]:
+            rows = self.found.count("negative", row["negative"], "rows").text
+            lines.append((f"Negative {words.quoted(self.roles.measure.column)}", f"{rows} rows", "kept", "may be returns or corrections"))
+        if row["zero"]:
+            rows = self.found.count("zero", row["zero"], "rows").text
+            lines.append((f"{words.quoted(self.roles.measure.column)} is zero", f"{rows} rows", "kept", "counted as no amount"))
+        return lines
+
+    def _twins(self) -> list[Line]:
+        row = self.found.rows("twins")[0]
+        if not self.roles.entity or not row["groups"]:
+            return []
+        groups = self.found.count("twins", row["groups"], "twins").text
+        return [(f"Spellings that differ only in case or spaces: {row['example']}", f"{groups} names", "left apart", "shares of these are split")]
+
+
+def _small_percent(value: float) -> str:
+    return words.percent(value) if value >= 0.05 else f"{words.number(value, 3)}{words.NBSP}%" if value >= 0.0005 else f"below 0.001{words.NBSP}%"

@@ -1,0 +1,145 @@
+"""The task type ``trends_analysis``: direction within the window, the season and its strength, highs and lows."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from typing import Any
+
+from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data.models import Profile
+from holdfast.nodes.market import figures, formulas, levels, words
+from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
+from holdfast.nodes.registry import NoParams, task_type
+from holdfast.nodes.report.document import Span
+
+QUERIES = {
+    "periods": "SELECT period, sum(value) AS total FROM cells GROUP BY period ORDER BY period",
+    "sizes": "SELECT CAST(date_trunc('{frame}', period) AS DATE) AS frame, sum(value) / {per} AS total FROM cells GROUP BY 1 ORDER BY 1",
+}
+
+
+@task_type("trends_analysis")
+async def trends_analysis(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+    """Direction over the years, seasonal index and strength, highest and lowest periods; for prices falls and swings."""
+    profile = profile_in(inputs)
+    return await asyncio.to_thread(_write, profile, ctx)
+
+
+def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
+    with opened_cells(ctx.stored(profile.cells)) as engine:
+        found = Findings(profile, "trends_analysis", "Trends analysis", {**QUERIES, **levels.QUERIES}, engine)
+        if profile.roles.measure.kind == "intensive":
+            levels.write_trends(found)
+            return found.result()
+        return Trends(found).write()
+
+
+class Trends:
+    """The section for amounts that can be summed."""
+
+    def __init__(self, found: Findings) -> None:
+        self.found, self.profile = found, found.profile
+        self.grain = self.profile.roles.time.grain
+        self.name = words.quoted(self.profile.roles.measure.column)
+
+    def write(self) -> dict[str, Any]:
+        """Direction, season, extremes."""
+        self.found.paragraph(self._direction())
+        season = self._season()
+        self.found.paragraph(self._extremes())
+        return self.found.result(season=season)
+
+    def _direction(self) -> list[list[Span]]:
+        """Runs of growth and decline between complete frames."""
+        complete = set(self.profile.frames)
+        per = self.profile.per_frame if self.profile.roles.measure.kind == "stock" else 1
+        sizes = [row for row in self.found.rows("sizes", frame=self.profile.frame, per=per) if row["frame"] in complete]
+        if len(sizes) < 3 or min(row["total"] for row in sizes) <= 0:
+            return []
+        ups = sum(b["total"] > a["total"] for a, b in zip(sizes, sizes[1:], strict=False))
+        rises = self.found.count("rises", ups, "sizes")
+        steps = self.found.count("steps", len(sizes) - 1, "sizes")
+        result = [say(f"{{name}} rose in {{ups}} of {{steps}} comparisons of a {self.profile.frame} with the one before.", name=self.name, ups=rises, steps=steps)]
+        return [*result, *self._last_run(sizes), *self._halves(sizes)]
+
+    def _last_run(self, sizes: list[Row]) -> list[list[Span]]:
+        """How long the latest direction has lasted and what it came to."""
+        rising = sizes[-1]["total"] > sizes[-2]["total"]
+        start = len(sizes) - 2
+        while start > 0 and (sizes[start]["total"] > sizes[start - 1]["total"]) == rising:
+            start -= 1
+        change = formulas.change_percent(sizes[-1]["total"], sizes[start]["total"])
+        if len(sizes) - 1 - start < 2 or change is None:
+            return []
+        fact = self.found.percent("run", abs(change), "sizes", "without its sign")
+        since, last = (words.period(row["frame"], self.profile.frame) for row in (sizes[start], sizes[-1]))
+        return [say(f"Since {since} it has {'risen' if rising else 'fallen'} without a break, by {{change}} to {last}.", change=fact)]
+
+    def _halves(self, sizes: list[Row]) -> list[list[Span]]:
+        """Growth between the means of the first and the last three frames, which single years cannot tilt."""
+        if len(sizes) < 7 or self.profile.frame != "year":
+            return []
+        first, last = (sum(row["total"] for row in part) / 3 for part in (sizes[:3], sizes[-3:]))
+        rate = formulas.cagr(first, last, len(sizes) - 3, len(sizes))
+        if rate is None:
+            return []
+        fact = self.found.percent("cagr_of_means", rate, "sizes", "between means of three years", plus=True)
+        return [say("Between the mean of the first three and of the last three years the yearly change was {rate}.", rate=fact)]
+
+    def _season(self) -> dict[str, Any]:
+        if self.grain == "year":
+            self.found.say("The file has yearly figures: a season cannot be seen in them.")
+            return {}
+        rows = self.found.rows("periods")
+        per_year = 12 if self.grain == "month" else 4
+        whole = not self.profile.gaps and per_year == self.profile.per_frame
+        parts = [(dt.date.fromisoformat(row["period"]).month - 1) * per_year // 12 + 1 for row in rows]
+        season = formulas.season([row["total"] for row in rows], parts, per_year) if whole else None
+        if season is None:
+            self.found.say(f"A season is not given: that takes at least three full cycles of {self.grain}s without gaps or zeros.")
+            return {}
+        return self._write_season(season, rows)
+
+    def _part(self, part: int, *, brief: bool = False) -> str:
+        return f"Q{part}" if self.grain == "quarter" else words.MONTHS[part - 1][: 3 if brief else None]
+
+    def _write_season(self, season: formulas.Season, rows: list[Row]) -> dict[str, Any]:
+        best, worst = (pick(season.index, key=lambda part: season.index[part]) for pick in (max, min))
+        word = formulas.strength_word(season.strength)
+        for part, value in season.index.items():
+            self.found.fact(f"season/{part}", value, "index", words.number(value), "periods", "seasonal index, 100 = trend")
+        strength = self.found.fact("strength", season.strength, "number", words.number(season.strength, 2), "periods", "seasonal strength F")
+        self.found.fact("best_part", self._part(best), "text", self._part(best), "periods")
+        self.found.fact("worst_part", self._part(worst), "text", self._part(worst), "periods")
+        facts = self.found._facts
+        template = f"The {self.grain}s have a {word} pattern (strength {{strength}} on a scale from 0 to 1). {self._part(best)} is the highest with a seasonal index of {{high}} (100 is the trend), {self._part(worst)} the lowest with {{low}}; medians of {{cycles}} years."
+        cycles = self.found.count("cycles", season.cycles, "periods")
+        self.found.say(template, strength=strength, high=facts[f"season/{best}"], low=facts[f"season/{worst}"], cycles=cycles)
+        self._season_chart(season, rows, best, worst, word)
+        return {"best": self._part(best), "worst": self._part(worst), "word": word, "cycles": season.cycles}
+
+    def _season_chart(self, season: formulas.Season, rows: list[Row], best: int, worst: int, word: str) -> None:
+        index = season.index
+        medians = [{"part": self._part(p, brief=True), "index": index[p], "label": words.number(index[p]), "marked": p in (best, worst)} for p in sorted(index)]
+        singles = [{"part": self._part(part, brief=True), "index": value, "year": rows[at]["period"][:4]} for at, part, value in season.single]
+        title = f"{self._part(best)} is {words.percent(index[best] - 100)} above the trend, {self._part(worst)} {words.percent(100 - index[worst])} below"
+        title += "; the pattern is weak" if word == "weak" else ""
+        self.found.percent("best_above", index[best] - 100, "periods", "seasonal index less 100")
+        self.found.percent("worst_below", 100 - index[worst], "periods", "100 less seasonal index")
+        subtitle = f"Seasonal index (100 = trend): median of {season.cycles} years as a bar, each year as a dot. Strength {words.number(season.strength, 2)}: {word}. The axis does not start at zero."
+        cells = [[row["part"], row["label"]] for row in medians]
+        alt = f"Chart of {len(medians)} seasonal indices: {title}."
+        self.found.figure("season", title, subtitle, alt, figures.seasonal(medians, singles), [self.grain.capitalize(), "Index"], cells, "periods")
+
+    def _extremes(self) -> list[list[Span]]:
+        if self.grain == "year":
+            return []
+        rows = self.found.rows("periods")
+        if len(rows) < 6:
+            return []
+        high, low = max(rows, key=lambda row: row["total"]), min(rows, key=lambda row: row["total"])
+        most = self.found.amount("highest", high["total"], "periods")
+        least = self.found.amount("lowest", low["total"], "periods")
+        template = f"The highest single {self.grain} was {words.period(high['period'], self.grain)} with {{most}}, the lowest {words.period(low['period'], self.grain)} with {{least}}."
+        return [say(template, most=most, least=least)]

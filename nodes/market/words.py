@@ -1,0 +1,109 @@
+"""How numbers, dates and lists are written: one place, so that one number reads the same everywhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from holdfast.nodes.data.models import Grain
+
+NBSP = "\u00a0"
+MINUS = "\u2212"
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+          "December")  # fmt: skip
+_SMALL = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def _signed(text: str, value: float, plus: bool) -> str:
+    bare = text.lstrip("-")
+    if not any(digit in bare for digit in "123456789"):
+        return bare
+    return (MINUS if value < 0 else "+" if plus else "") + bare
+
+
+def number(value: float, decimals: int = 0, *, plus: bool = False) -> str:
+    """With thousands separators and exactly so many decimals."""
+    return _signed(f"{value:,.{decimals}f}", value, plus)
+
+
+def exact(value: float, whole: bool) -> str:
+    """A measured amount as exactly as it is worth writing: whole numbers whole, others with two decimals."""
+    if whole and float(value).is_integer():
+        return number(value)
+    return number(value, 2 if abs(value) < 100_000 else 0)
+
+
+def amount(value: float, whole: bool) -> str:
+    """A measured amount in a sentence: millions and more are rounded to three digits."""
+    for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if abs(value) >= size:
+            return f"{_signed(f'{value / size:,.2f}', value, False)}{NBSP}{name}"
+    return exact(value, whole)
+
+
+def short(value: float, whole: bool) -> str:
+    """A label in a chart: 154.6 thousand is written 154.6 there, its axis says thousands."""
+    return exact(value, whole) if abs(value) < 10_000 else number(value)
+
+
+def percent(value: float, *, plus: bool = False) -> str:
+    """One decimal and a no-break space; changes above 999 % as a multiple."""
+    if value > 999:
+        return f"×{NBSP}{number(value / 100 + 1, 1)}" if plus else f"{number(value)}{NBSP}%"
+    return f"{number(value, 1, plus=plus)}{NBSP}%"
+
+
+def points(value: float, *, plus: bool = False) -> str:
+    """Percentage points, one decimal, without the word."""
+    return number(value, 1, plus=plus)
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """``3 months``, ``1 month``."""
+    return f"{number(n)} {one if n == 1 else many or one + 's'}"
+
+
+def spelled(n: int) -> str:
+    """Small counts in words."""
+    return _SMALL[n] if 0 <= n < len(_SMALL) else number(n)
+
+
+def listed(items: Sequence[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
+
+
+def period(day: dt.date | str, grain: Grain, *, brief: bool = False) -> str:
+    """``2016``, ``Q1 2016``, ``January 2016`` or ``Jan 2016``."""
+    day = dt.date.fromisoformat(day) if isinstance(day, str) else day
+    if grain == "year":
+        return str(day.year)
+    if grain == "quarter":
+        return f"Q{(day.month + 2) // 3} {day.year}"
+    month = MONTHS[day.month - 1]
+    return f"{month[:3] if brief else month} {day.year}"
+
+
+def months_of(first: str, last: str, grain: Grain) -> str:
+    """The part of a year that is there: ``January only``, ``January to March only``, ``Q1 only``."""
+    start, end = dt.date.fromisoformat(first), dt.date.fromisoformat(last)
+    names = [f"Q{(day.month + 2) // 3}" if grain == "quarter" else MONTHS[day.month - 1] for day in (start, end)]
+    return f"{names[0]} only" if names[0] == names[1] else f"{names[0]} to {names[1]} only"
+
+
+def pace(yearly: float) -> str:
+    """The one table of words for a yearly change in percent; our own convention."""
+    size = abs(yearly)
+    return "was flat" if size < 1 else ("rose" if yearly > 0 else "fell") + (
+        " slowly" if size < 3 else " clearly" if size < 10 else " steeply"
+    )
+
+
+def more(change: float) -> str:
+    """``more`` or ``less``, to follow an unsigned percentage."""
+    return "more" if change >= 0 else "less"
+
+
+def quoted(name: str) -> str:
+    """A name from the file, set apart and on one line."""
+    return f"“{' '.join(name.split())}”"

@@ -1,0 +1,49 @@
+"""The report as a tagged PDF (PDF/UA-1) with typst.
+
+The document enters typst as data (JSON) and never as source: typst prints strings as they are, so there is nothing to
+escape and no name can become a command.  The page itself is templates/report.typ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from holdfast.checkpoints.errors import BadInput
+from holdfast.nodes.report import charts
+from holdfast.nodes.report.document import Document, Section
+from holdfast.nodes.report.text import labels, printable, slug
+
+_TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
+
+
+def to_pdf(document: Document, drawings: Mapping[str, charts.Drawing]) -> bytes:
+    """The PDF, without any date in it; blocks for a second or less."""
+    try:
+        import typst  # noqa: PLC0415  80 MB that only a report needs
+    except ImportError as error:
+        raise BadInput("reports need the extra: pip install 'holdfast[report]'") from error
+    document = printable(document)
+    names = labels(document)
+    value = document.model_dump(mode="json", include={"title", "subtitle", "about", "banner", "kicker", "engine"})
+    value["about"] = [{"label": label, "lines": text.splitlines()} for label, text in document.about]
+    value["sections"] = [_section(*pair) for pair in zip(document.sections, names, strict=True)]
+    value["charts"] = {name: drawing.page.decode() for name, drawing in drawings.items()}
+    pdf: bytes = typst.compile(
+        _TEMPLATE.read_bytes(),
+        format="pdf",
+        font_paths=typst.Fonts(font_paths=[str(charts.FONTS)]),
+        sys_inputs={"report": json.dumps(value)},
+        pdf_standards=["ua-1"],
+    )
+    return pdf
+
+
+def _section(section: Section, names: list[str]) -> dict[str, Any]:
+    blocks = [
+        {**block.model_dump(mode="json", exclude={"spec", "data"}), "label": name}
+        for block, name in zip(section.blocks, names, strict=True)
+    ]
+    return {"id": slug(section.id), "title": section.title, "blocks": blocks}

@@ -1,0 +1,56 @@
+"""What LangGraph's checkpoints hold of a task: its goal, where it stands, and references; never a result."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from pydantic import BaseModel, Field
+
+
+class Input(BaseModel):
+    """What a run is started with: Studio's form, ``invoke`` and the API."""
+
+    goal: str = Field(
+        description="What you want, in a sentence.",
+        examples=["Market research report on Norway's new car market"],
+    )
+    data: list[str] = Field(
+        default=[],
+        description="Data files, folders or patterns that the work may read (CSV, TSV, JSON, Parquet).",
+        examples=[["examples/sample/market.csv"]],
+    )
+    out: str | None = Field(
+        default=None, description="Folder that gets the report's files; none: they stay beside the database."
+    )
+    workers: int | None = Field(default=None, ge=0, description="How many subtasks run at once; 0: no limit.")
+    plan: dict[str, Any] | None = Field(
+        default=None, description="A plan to run as it is, as in a plan file; none: one is made from goal and data."
+    )
+
+
+class State(TypedDict, total=False):
+    """The channels of the orchestrator graph; small and JSON-like."""
+
+    goal: str
+    data: list[str]
+    out: str | None
+    workers: int | None
+    plan: dict[str, Any] | None
+    task: str
+    revision: int
+    status: str
+    subtasks: dict[str, int]  # how many are in each state
+    artifacts: list[dict[str, Any]]
+    error: str | None
+    goto: str  # the node that the last one hands on to
+    back: str  # the node that gate returns to
+
+
+class Output(TypedDict):
+    """What a run ends with; every field has a value."""
+
+    task: str
+    status: str
+    subtasks: dict[str, int]
+    artifacts: list[dict[str, Any]]
+    error: str | None
