@@ -84,7 +84,7 @@ class _Worker:
                 leases.check(self.db, lease)
             outcome: list[_Outcome] = [(job, job.work(self.db), None) for job in batch]
             self.db.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001  a job's error, whatever it is, is its caller's to see
+        except BaseException as error:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             if len(batch) > 1:
@@ -120,34 +120,34 @@ class Database:
         self._writer = _Worker(self.path, "holdfast-writer", "BEGIN IMMEDIATE", read_only=False)
         self._reader = _Worker(self.path, "holdfast-reader", "BEGIN", read_only=True)
         self.connection = self._writer.db  # for the saver, whose methods run inside write()
-        self._renewal = leases.Renewal(self.owner, lambda work: self.write(work))
+        self._renewal = leases.Renewal(self.owner, self.write)
         self._closed = False
 
     def write(self, work: Work[T], lease: Lease | None = None) -> T:
         """``work(connection)`` in the next transaction; returns once it is committed."""
-        job: _Job[T] = _Job(work, lease, Future[T](), None)
-        self._writer.submit(job)
-        return job.future.result()  # type: ignore[return-value]
+        future: Future[T] = Future()
+        self._writer.submit(_Job(work, lease, future, None))
+        return future.result()
 
     async def awrite(self, work: Work[T], lease: Lease | None = None) -> T:
         """As ``write``; a caller that is cancelled does not take its write back."""
         loop = asyncio.get_running_loop()
-        job: _Job[T] = _Job(work, lease, loop.create_future(), loop)
-        self._writer.submit(job)
-        return await job.future  # type: ignore[misc]
+        future: asyncio.Future[T] = loop.create_future()
+        self._writer.submit(_Job(work, lease, future, loop))
+        return await future
 
     def read(self, work: Work[T]) -> T:
         """``work(connection)`` in a transaction that sees one state of the file."""
-        job: _Job[T] = _Job(work, None, Future[T](), None)
-        self._reader.submit(job)
-        return job.future.result()  # type: ignore[return-value]
+        future: Future[T] = Future()
+        self._reader.submit(_Job(work, None, future, None))
+        return future.result()
 
     async def aread(self, work: Work[T]) -> T:
         """As ``read``, for coroutines."""
         loop = asyncio.get_running_loop()
-        job: _Job[T] = _Job(work, None, loop.create_future(), loop)
-        self._reader.submit(job)
-        return await job.future  # type: ignore[misc]
+        future: asyncio.Future[T] = loop.create_future()
+        self._reader.submit(_Job(work, None, future, loop))
+        return await future
 
     def close(self) -> None:
         """Writes what is queued, gives back every lease and closes the file; may be called twice."""

@@ -46,7 +46,9 @@ class AmbiguousTask(HoldfastError):
 
     def __init__(self, prefix: str, matches: Iterable[str]) -> None:
         self.prefix, self.matches = prefix, list(matches)
-        super().__init__(f"{prefix!r} fits {len(self.matches)} tasks; give more of the id: {', '.join(self.matches[:5])}")
+        super().__init__(
+            f"{prefix!r} fits {len(self.matches)} tasks; give more of the id: {', '.join(self.matches[:5])}"
+        )
 
 
 class UnknownSubtask(HoldfastError):
@@ -79,6 +81,14 @@ class LeaseLost(HoldfastError):
     def __init__(self, task: str) -> None:
         self.task = task
         super().__init__(f"another runner has taken task {task}; this one stopped and wrote nothing more")
+
+
+class HandedOver(HoldfastError):
+    """This runner stopped at the last step and gave the task back; the task is still WORKING."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        super().__init__(f"task {task} was handed over: it goes on with the next `holdfast resume {task[:8]}`")
 
 
 class StoreError(HoldfastError):

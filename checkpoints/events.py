@@ -54,7 +54,14 @@ def append(db: sqlite3.Connection, task: int, news: Sequence[News], now: float) 
     db.executemany(
         "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)",
         [
-            (task, first + i, now, one.type, one.subtask, json.dumps(one.data, ensure_ascii=False) if one.data else None)
+            (
+                task,
+                first + i,
+                now,
+                one.type,
+                one.subtask,
+                json.dumps(one.data, ensure_ascii=False) if one.data else None,
+            )
             for i, one in enumerate(news)
         ],
     )

@@ -18,13 +18,26 @@ import sqlite3
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.checkpoints.errors import LeaseHeld, LeaseLost
+from holdfast.checkpoints.errors import LeaseHeld, LeaseLost, StoreError
 
 SECONDS = 10.0
+
+
+_owners: weakref.WeakSet[Owner] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    """A forked child must not keep its dead parent's lock alive."""
+    for owner in _owners:
+        owner.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class Owner:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
         self.held: dict[str, Lease] = {}
         self._lock = _locked(self._path(self.name))
-        os.register_at_fork(after_in_child=self._forget)  # a forked child must not keep its dead parent alive
+        _owners.add(self)
 
     def take(self, db: sqlite3.Connection, task: int, task_id: str) -> Lease:
         """The lease of a task; raises LeaseHeld while a live owner has one that has not run out."""
@@ -86,7 +99,7 @@ class Owner:
     def close(self) -> None:
         """Unlocks and removes the lock file."""
         self._path(self.name).unlink(missing_ok=True)
-        self._forget()
+        self.forget()
 
     def _alive(self, owner: str) -> bool:
         """Whether the owner's process holds its lock; the file of a dead one is removed."""
@@ -109,7 +122,8 @@ class Owner:
     def _path(self, owner: str) -> Path:
         return self._folder / f"{owner.rsplit(':', 1)[-1]}.lock"
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Lets the lock file go."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -130,8 +144,6 @@ class Renewal:
         self._thread.join()
 
     def _run(self) -> None:
-        from holdfast.checkpoints.errors import StoreError
-
         while not self._stopped.wait(self._owner.seconds / 3):
             if self._owner.held:
                 try:

@@ -22,6 +22,6 @@ def get(db: sqlite3.Connection, number: int) -> bytes:
     row = db.execute("SELECT sha256, body FROM results WHERE number = ?", (number,)).fetchone()
     if row is None:
         raise DataCorrupt(f"result {number} is missing from the database; restore it from a copy")
-    if hashlib.sha256(row[1]).digest() != row[0]:
+    if not isinstance(row[1], bytes) or hashlib.sha256(row[1]).digest() != row[0]:
         raise DataCorrupt(f"result {number} in the database was damaged; restore it from a copy")
-    return bytes(row[1])
+    return row[1]

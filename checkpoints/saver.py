@@ -120,7 +120,7 @@ class Saver(SqliteSaver):
         return await self._ado(lambda: self._delta_history(config, channels))
 
     def _delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
-        if not config["configurable"].get("checkpoint_id"):  # the parent class would call our get_tuple and wait for itself
+        if not config["configurable"].get("checkpoint_id"):  # the parent would wait for us here
             latest = super().get_tuple(config)
             if latest is None:
                 return {channel: {"writes": []} for channel in channels}
@@ -145,15 +145,16 @@ class Saver(SqliteSaver):
 
         def copy() -> None:
             self.conn.execute(
-                "INSERT OR REPLACE INTO checkpoints SELECT ?, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, "
-                "checkpoint, CASE WHEN json_extract(CAST(metadata AS TEXT), '$.thread_id') IS NULL THEN metadata "
+                "INSERT OR REPLACE INTO checkpoints "
+                "SELECT ?, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, "
+                "CASE WHEN json_extract(CAST(metadata AS TEXT), '$.thread_id') IS NULL THEN metadata "
                 "ELSE CAST(json_set(CAST(metadata AS TEXT), '$.thread_id', ?) AS BLOB) END "
                 "FROM checkpoints WHERE thread_id = ?",
                 (target, target, source),
             )
             self.conn.execute(
-                "INSERT OR REPLACE INTO writes SELECT ?, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, "
-                "type, value FROM writes WHERE thread_id = ?",
+                "INSERT OR REPLACE INTO writes "
+                "SELECT ?, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM writes WHERE thread_id = ?",
                 (target, source),
             )
 

@@ -93,7 +93,8 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise StoreError(f"the database {path} is not one of Holdfast's; choose another file with --db")
     db.execute(
-        "CREATE TABLE IF NOT EXISTS migrations(number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at REAL NOT NULL)"
+        "CREATE TABLE IF NOT EXISTS migrations"
+        "(number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at REAL NOT NULL)"
     )
     (done,) = db.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
     known = migrations()

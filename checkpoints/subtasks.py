@@ -132,9 +132,7 @@ def durations(db: sqlite3.Connection, limit: int = 2000) -> dict[str, float]:
 
 def counts(db: sqlite3.Connection, task: int) -> dict[str, int]:
     """How many subtasks are in each state."""
-    return dict(
-        db.execute("SELECT state, count(*) FROM subtasks WHERE task = ? GROUP BY state", (task,)).fetchall()
-    )
+    return dict(db.execute("SELECT state, count(*) FROM subtasks WHERE task = ? GROUP BY state", (task,)).fetchall())
 
 
 def is_settled(row: SubtaskRow) -> bool:

@@ -95,10 +95,8 @@ def newest(db: sqlite3.Connection, state: TaskState | None = None, limit: int = 
     return [_row(row) for row in rows]
 
 
-def move(
-    db: sqlite3.Connection, task_id: str, event: TaskEvent, now: float, *, error: str | None = None
-) -> TaskRow:
-    """Applies a lifecycle event and tells it in the history; raises IllegalMove and changes nothing if it is illegal."""
+def move(db: sqlite3.Connection, task_id: str, event: TaskEvent, now: float, *, error: str | None = None) -> TaskRow:
+    """Applies a lifecycle event and tells it in the history; an illegal one raises IllegalMove and changes nothing."""
     task = get(db, task_id)
     state = advance(task_id, task.state, event)
     if state != task.state:

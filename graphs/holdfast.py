@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +20,7 @@ from langgraph.types import Command
 
 from holdfast.checkpoints import events, tasks
 from holdfast.checkpoints.database import Database
-from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld, LeaseLost, StoreError
+from holdfast.checkpoints.errors import BadInput, HandedOver, HoldfastError, LeaseHeld, LeaseLost, StoreError
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.saver import Saver
@@ -40,13 +41,13 @@ WAITED_FOR = TERMINAL | {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}
 
 
 class Holdfast:
-    """An open database and the tasks that this process works on.  Use it as ``async with Holdfast.open(path) as hf``."""
+    """An open database and the tasks that this process works on: ``async with Holdfast.open(path) as hf``."""
 
     def __init__(self, path: Path, max_workers: int, registry: Registry, lease_seconds: float | None) -> None:
         self._path, self._max_workers, self._registry = path, max_workers, registry
         self._lease_options = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
         self._runs: dict[str, asyncio.Task[None]] = {}
-        self._broken: dict[str, HoldfastError] = {}
+        self._broken: dict[str, Exception] = {}
 
     @classmethod
     def open(
@@ -87,9 +88,9 @@ class Holdfast:
     ) -> Task:
         """Records a new task and begins to work on it; raises BadInput or InvalidPlan before anything is recorded."""
         fields = {
-            "data": [str(Path(path).expanduser().absolute()) for path in data],
+            "data": [_absolute(path) for path in data],
             "plan": plan.model_dump() if isinstance(plan, Plan) else plan,
-            "out": out and str(Path(out).expanduser().absolute()),
+            "out": _absolute(out) if out else None,
             "workers": workers,
         }
         row = await create_task(self.services, goal, fields)
@@ -152,7 +153,7 @@ class Holdfast:
         full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
         while True:
             state = (await self.services.task(full)).state
-            batch = await self.database.aread(lambda db: events.read(db, full, after))
+            batch = await self.database.aread(partial(events.read, task_id=full, after=after))
             for event in batch:
                 yield event
                 after = event.seq
@@ -185,13 +186,15 @@ class Holdfast:
         try:
             with held_lease(lease):
                 await self._advance(task_id)
-        except (LeaseLost, LeaseHeld) as error:
+        except (LeaseLost, LeaseHeld, HandedOver) as error:
             self._broken[task_id] = error
         except StoreError as error:
             self._broken[task_id] = error
             await self._stop_for_fault(task_id, error)
-        except HoldfastError as error:
+        except Exception as error:
             self._broken[task_id] = error
+            if not isinstance(error, HoldfastError):
+                log.exception("the run of task %s broke off", task_id)
         finally:
             await self._give_back(lease)
 
@@ -238,8 +241,11 @@ class Holdfast:
         if run is None or run.done():
             if error := self._broken.get(task_id):
                 raise error
-            if run is not None and not run.cancelled() and (fault := run.exception()):
-                raise fault
             await asyncio.sleep(POLL_SECONDS)
         else:
             await asyncio.wait([run], timeout=POLL_SECONDS)
+
+
+def _absolute(path: str | Path) -> str:
+    """The path from here, so that another process in another folder finds the same file."""
+    return str(Path(path).expanduser().absolute())

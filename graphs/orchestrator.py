@@ -10,21 +10,20 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
-import os
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import holdfast.checkpoints  # noqa: F401  first: it makes LangGraph load checkpoints strictly
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+import holdfast.checkpoints  # noqa: F401  first: it makes LangGraph load checkpoints strictly
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.saver import Saver
@@ -45,7 +44,7 @@ Orchestrator = CompiledStateGraph[State, None, Input, Output]
 def build(provider: Provider, registry: Registry = REGISTRY) -> StateGraph[State, None, Input, Output]:
     """The graph over the services that ``provider`` gives when a node runs."""
     builder = StateGraph(State, input_schema=Input, output_schema=Output)
-    types = subtask.build(registry)  # drawn under supervise; what runs there comes with the services
+    types = subtask.build(registry).compile(name="subtask")  # drawn under supervise; what runs comes with the services
     for name in ("plan", "review", "supervise", "finish", "gate"):
         builder.add_node(name, _node(getattr(orchestration, name), provider, types if name == "supervise" else None))
     builder.add_edge(START, "plan")
@@ -59,10 +58,10 @@ def build(provider: Provider, registry: Registry = REGISTRY) -> StateGraph[State
 
 def make_services(database: Database, registry: Registry = REGISTRY, workers: int = 8) -> Services:
     """Services over an open database, with a subtask graph for the types registered now."""
-    return Services(database, registry, subtask.flier(subtask.build(registry)), workers)
+    return Services(database, registry, subtask.flier(registry), workers)
 
 
-class open_graph:  # noqa: N801  used like a function: `with open_graph(path) as graph`, or `async with`
+class open_graph:
     """The orchestrator graph over the SQLite file at ``path``, closed at the end of the block."""
 
     def __init__(self, path: str | Path | None = None, *, registry: Registry = REGISTRY) -> None:
@@ -85,7 +84,7 @@ class open_graph:  # noqa: N801  used like a function: `with open_graph(path) as
         await asyncio.to_thread(self._database.close)
 
 
-def _node(step: Step, provider: Provider, drawn: Orchestrator | Any | None) -> RunnableLambda[State, dict[str, Any]]:
+def _node(step: Step, provider: Provider, drawn: subtask.Graph | None) -> RunnableLambda[State, dict[str, Any]]:
     async def arun(state: State, config: RunnableConfig) -> dict[str, Any]:
         services = await asyncio.to_thread(provider)
         thread_id = str(config.get("configurable", {}).get("thread_id") or state.get("task") or uuid.uuid4())
@@ -96,14 +95,14 @@ def _node(step: Step, provider: Provider, drawn: Orchestrator | Any | None) -> R
         return {"task": task.id, "status": task.state.value, **update}
 
     def run(state: State, config: RunnableConfig) -> dict[str, Any]:
-        assert drawn is None or not drawn.checkpointer  # named here, so that a drawing finds it under this node
+        assert drawn is None or drawn.name  # named here, so that a drawing finds the types under this node
         return _blocking(arun(state, config))
 
     return RunnableLambda(run, arun, name=step.__name__)
 
 
 def _onward(state: State) -> str:
-    return state.get("goto") or state.get("back") or "end"
+    return state.get("goto") or state["back"]  # gate says nothing when it returns to where the task came from
 
 
 def _blocking(work: Coroutine[Any, Any, T]) -> T:

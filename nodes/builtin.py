@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import importlib
 
-MODULES = ("holdfast.nodes.sleep",)
+MODULES = (
+    "holdfast.nodes.planning",
+    "holdfast.nodes.market.types",
+    "holdfast.nodes.report.types",
+    "holdfast.nodes.sleep",
+)
 
 
 def register() -> None:

@@ -58,11 +58,10 @@ class Flight:
 
     async def run(self) -> None:
         """Runs the body to its outcome."""
-        if self.stopping:
-            self.outcome = Stopped(self.id)
-            return
         self.work = asyncio.current_task()
         try:
+            if self.stopping:
+                raise WorkStopped
             async with asyncio.timeout(self.spec.get("timeout_s")):
                 params = self.kind.validate(self.spec.get("params", {}))
                 value = await self.kind.body(params, self.inputs, self.context)
@@ -80,7 +79,7 @@ class Flight:
             self.outcome = Failed(self.id, f"it took longer than its limit of {self.spec.get('timeout_s')} s")
         except BadInput as error:
             self.outcome = Failed(self.id, str(error), final=True)
-        except Exception as error:  # noqa: BLE001  a body is anybody's code; whatever it raises is its failure
+        except Exception as error:
             self.context.log.debug("subtask %s failed", self.id, exc_info=True)
             text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
             self.outcome = Failed(self.id, text)
@@ -156,9 +155,7 @@ class Durable:
             events.append(db, self._lease.task, [news], now)
 
         await self._services.database.awrite(record, self._lease)
-        return Artifact(
-            name=row.name, media_type=row.media_type, path=row.path, sha256=row.sha256, bytes=row.bytes
-        )
+        return Artifact(name=row.name, media_type=row.media_type, path=row.path, sha256=row.sha256, bytes=row.bytes)
 
     def progress(self, done: float, total: float) -> None:
         """Tells listeners, now."""
@@ -169,8 +166,6 @@ async def recorded_steps(services: Services, task: int, subtask: str) -> dict[st
     """The values of a subtask's steps that are on disk."""
 
     def read(db: Any) -> dict[str, Any]:
-        return {
-            name: json.loads(results.get(db, number)) for name, number in subtasks.steps(db, task, subtask).items()
-        }
+        return {name: json.loads(results.get(db, number)) for name, number in subtasks.steps(db, task, subtask).items()}
 
     return await services.database.aread(read)

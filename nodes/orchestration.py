@@ -111,6 +111,7 @@ async def finish(services: Services, task: TaskRow, lease: Lease) -> Update:
         "subtasks": _counts(row for row in rows if not _built_in(row)),
         "artifacts": [asdict(one) for one in given],
         "error": task.error,
+        "goto": "end",
     }
 
 

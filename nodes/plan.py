@@ -77,7 +77,9 @@ class Plan(BaseModel):
         except UnicodeDecodeError:
             raise BadInput(f"the plan {path} is not UTF-8 text; save it as UTF-8") from None
         except json.JSONDecodeError as error:
-            raise BadInput(f"the plan {path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+            raise BadInput(
+                f"the plan {path} is not JSON, line {error.lineno} column {error.colno}: {error.msg}"
+            ) from None
 
     def checked(self, registry: Registry) -> Self:
         """This plan in running order; raises InvalidPlan with one sentence for every fault."""
@@ -102,7 +104,8 @@ class Plan(BaseModel):
             if len(set(ids)) == 1:
                 yield f"the id {ids[0]!r} is used {len(ids)} times; every subtask needs its own"
             else:
-                yield f"the ids {', '.join(map(repr, sorted(set(ids))))} differ only in case or form; make them distinct"
+                names = ", ".join(map(repr, sorted(set(ids))))
+                yield f"the ids {names} differ only in case or form; make them distinct"
 
     def _dependency_faults(self) -> Iterable[str]:
         known = {subtask.id for subtask in self.subtasks}

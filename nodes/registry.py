@@ -38,13 +38,13 @@ class TaskType:
 
     name: str
     body: Body
-    params: type[BaseModel]
+    params: type[BaseModel] | None  # None: a plain dict, taken as it is
     description: str
     version: str = "1"
 
-    def validate(self, params: Mapping[str, Any]) -> BaseModel:
-        """The typed parameters; raises pydantic's ValidationError."""
-        return self.params.model_validate(dict(params))
+    def validate(self, params: Mapping[str, Any]) -> BaseModel | dict[str, Any]:
+        """The parameters as the body takes them; raises pydantic's ValidationError."""
+        return self.params.model_validate(dict(params)) if self.params else dict(params)
 
     def faults(self, params: Mapping[str, Any]) -> list[str]:
         """One "field: reason" for each parameter that does not fit; empty if all do."""
@@ -56,7 +56,7 @@ class TaskType:
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the parameters."""
-        return self.params.model_json_schema()
+        return self.params.model_json_schema() if self.params else {"type": "object"}
 
 
 class Registry:
@@ -107,7 +107,7 @@ def task_type(name: str, *, version: str = "1", registry: Registry = REGISTRY) -
     return register
 
 
-def _params_model(name: str, body: Body) -> type[BaseModel]:
+def _params_model(name: str, body: Body) -> type[BaseModel] | None:
     if not name.isidentifier():
         raise InvalidTaskType(f"a task type's name is a word such as word_count; {name!r} is not")
     if not inspect.iscoroutinefunction(body):
@@ -119,14 +119,8 @@ def _params_model(name: str, body: Body) -> type[BaseModel]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if annotation is Any or (typing.get_origin(annotation) or annotation) is dict:
-        return AnyParams
+        return None
     raise InvalidTaskType(f"the first parameter of the task type {name!r} has to be a pydantic model or a dict")
-
-
-class AnyParams(BaseModel):
-    """Parameters of a type that takes a plain dict."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 def _origin(body: Body) -> str:

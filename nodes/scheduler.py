@@ -97,7 +97,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class SendBack:
-    """Record a subtask as waiting again; with an ``error`` an attempt was used up, and ``Due`` comes after ``wait`` s."""
+    """Record a subtask as waiting again; an ``error`` used up an attempt, and ``Due`` comes after ``wait`` seconds."""
 
     subtask: str
     error: str | None = None
@@ -112,7 +112,11 @@ class Scheduler:
     """The state of one plan's run.  ``jobs`` lists every subtask after its dependencies, as a valid plan does."""
 
     def __init__(
-        self, jobs: Sequence[Job], workers: int = 0, completed: Iterable[str] = (), dead: Mapping[str, str] | None = None
+        self,
+        jobs: Sequence[Job],
+        workers: int = 0,
+        completed: Iterable[str] = (),
+        dead: Mapping[str, str] | None = None,
     ) -> None:
         """``workers`` 0 is no limit; ``dead`` maps subtasks that failed or were skipped to the reason."""
         self._jobs = {job.id: job for job in jobs}

@@ -42,7 +42,7 @@ class State(TypedDict, total=False):
     subtasks: dict[str, int]  # how many are in each state
     artifacts: list[dict[str, Any]]
     error: str | None
-    goto: str  # the node that the last one hands on to
+    goto: str | None  # the node that the last one hands on to; None: where gate was entered from
     back: str  # the node that gate returns to
 
 

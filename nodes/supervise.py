@@ -13,9 +13,9 @@ import json
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from holdfast.checkpoints import events, results, subtasks
+from holdfast.checkpoints.errors import HandedOver
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.states import SETTLED, SubtaskState, TaskState
@@ -44,7 +44,10 @@ MODES = ("drain", "step", "now")
 
 
 async def supervise(services: Services, task: TaskRow, lease: Lease, rows: Sequence[SubtaskRow]) -> None:
-    """Runs the given subtasks until all are settled or the task is stopped; raises what the store raises."""
+    """Runs the given subtasks until all are settled or the task is stopped.
+
+    Raises HandedOver if this runner was told to leave the rest to another, and what the store raises.
+    """
     learned = await services.database.aread(subtasks.durations)
     shift = Shift(services, task, lease, rows, learned)
     services.at_work[task.id] = shift
@@ -54,6 +57,8 @@ async def supervise(services: Services, task: TaskRow, lease: Lease, rows: Seque
         raise _first(group) from None
     finally:
         del services.at_work[task.id]
+    if shift.handed_over:
+        raise HandedOver(task.id)
 
 
 class Shift:
@@ -84,7 +89,7 @@ class Shift:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._mode: str | None = None
-        self._handed_over = False
+        self.handed_over = False
 
     def look(self) -> None:
         """Looks at the control row now; may be called from any thread."""
@@ -92,7 +97,7 @@ class Shift:
 
     def hand_over(self) -> None:
         """Stops at the next step without a pause: the task stays WORKING for another runner."""
-        self._handed_over = True
+        self.handed_over = True
         self.look()
 
     async def run(self) -> None:
@@ -129,7 +134,7 @@ class Shift:
         now, task, news = self._services.clock(), self._lease.task, []
         for command in commands:
             news += self._write(db, command, now)
-        allowed = not starts or (subtasks.may_run(db, task) and not self._handed_over)
+        allowed = not starts or (subtasks.may_run(db, task) and not self.handed_over)
         if allowed:
             for subtask in starts:
                 subtasks.start(db, task, subtask, now)
@@ -199,7 +204,7 @@ class Shift:
         """Looks at the control row when told to, and at least every tenth of a second."""
         while True:
             task = await self._services.task(self._task.id)
-            self._obey(_mode(task, self._handed_over))
+            self._obey(_mode(task, self.handed_over))
             try:
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
             except TimeoutError:

@@ -69,7 +69,9 @@ def find_window(engine: Engine, roles: Roles, where: str) -> Window:
     bounds, aside = _bounds(engine, roles)
     years = _years(engine, cells_sql(roles, *bounds))
     if not years:
-        raise BadInput(f"{where} has no row with both a date in “{roles.time.columns[0]}” and a number in “{roles.measure.column}”")
+        raise BadInput(
+            f"{where} has no row with both a date in “{roles.time.columns[0]}” and a number in “{roles.measure.column}”"
+        )
     core = _core(years)
     periods = sorted(period for year in years for period in year.periods)
     grain = roles.time.grain
@@ -93,7 +95,9 @@ def _bounds(engine: Engine, roles: Roles) -> tuple[tuple[str, str], dict[str, in
     late = [year for year in years if year.year > core[-1].year + 1]
     if late:
         through = f"{core[-1].year + 1}-12-31"
-        aside[f"dates in {late[0].year}" + (f" to {late[-1].year}" if len(late) > 1 else "")] = sum(year.rows for year in late)
+        aside[f"dates in {late[0].year}" + (f" to {late[-1].year}" if len(late) > 1 else "")] = sum(
+            year.rows for year in late
+        )
     elif roles.time.finer and (cut := _unfinished_month(engine, roles)):
         through = (cut[0] - dt.timedelta(days=1)).isoformat()
         aside[f"{cut[0]:%B %Y}, which the file covers only to day {cut[1]}"] = cut[2]
@@ -106,10 +110,11 @@ def _unfinished_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] 
     row = engine.row(
         f"WITH dates AS (SELECT {date} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT NULL) SELECT max(d) AS last, "
         "(SELECT median(gap) FROM (SELECT d - lag(d) OVER (ORDER BY d) AS gap FROM days)) AS gap, "
+        "(SELECT median(d) FROM (SELECT max(day(d)) AS d FROM days GROUP BY year(d), month(d))) AS usual_day, "
         "count_if(date_trunc('month', d) = (SELECT date_trunc('month', max(d)) FROM days)) AS rows FROM dates"
     )
     last, slack = row["last"], MISSING_TAIL_DAYS["week" if (row["gap"] or 1) > 3 else "day"]
-    if not isinstance(last, dt.date) or (last + dt.timedelta(days=slack)).month != last.month:
+    if not isinstance(last, dt.date) or last.day + slack > row["usual_day"]:
         return None
     return last.replace(day=1), last.day, row["rows"]
 
@@ -141,11 +146,17 @@ def _core(years: list[Year]) -> list[Year]:
 
 def _usual(core: list[Year], grain: Grain) -> int:
     """Periods in a complete year: the commonest number inside, the calendar's at the most."""
-    inner = core[1:-1] or core
-    return min(Counter(len(year.periods) for year in inner).most_common(1)[0][0], USUAL[grain]) if grain != "year" else 1
+    inner = core[1:-1]
+    if not inner:
+        return USUAL[grain]
+    return (
+        min(Counter(len(year.periods) for year in inner).most_common(1)[0][0], USUAL[grain]) if grain != "year" else 1
+    )
 
 
-def _complete(core: list[Year], usual: int, grain: Grain, intensive: bool) -> tuple[list[Year], Partial | None, Partial | None]:
+def _complete(
+    core: list[Year], usual: int, grain: Grain, intensive: bool
+) -> tuple[list[Year], Partial | None, Partial | None]:
     years = list(core)
     first = last = None
     doubtful = _thin if grain == "year" else (lambda years, at, _: len(years[at].periods) < usual)
@@ -153,7 +164,18 @@ def _complete(core: list[Year], usual: int, grain: Grain, intensive: bool) -> tu
         last = _partial(years.pop(), usual, grain)
     while years and doubtful(years, 0, intensive):
         first = _partial(years.pop(0), usual, grain)
-    return years, first, last
+    return _unbroken(years, usual) if grain != "year" else years, first, last
+
+
+def _unbroken(years: list[Year], usual: int) -> list[Year]:
+    """The latest run of complete years, if a year inside is not complete and the run has at least two."""
+    runs: list[list[Year]] = [[]]
+    for year in years:
+        if len(year.periods) < usual:
+            runs.append([])
+        else:
+            runs[-1].append(year)
+    return runs[-1] if len(runs[-1]) >= 2 else max(runs, key=len)
 
 
 def _thin(years: list[Year], at: int, intensive: bool) -> bool:

@@ -86,7 +86,10 @@ def _occurring(engine: Engine, name: str, codes: tuple[str, ...]) -> tuple[str, 
     """Those of the codes that the column holds, so that its SQL names no others."""
     text = f"lower({values.text_sql(name)})"
     listed = ", ".join(literal(code) for code in codes)
-    return tuple(row["code"] for row in engine.rows(f"SELECT DISTINCT {text} AS code FROM data WHERE {text} IN ({listed}) ORDER BY 1"))
+    return tuple(
+        row["code"]
+        for row in engine.rows(f"SELECT DISTINCT {text} AS code FROM data WHERE {text} IN ({listed}) ORDER BY 1")
+    )
 
 
 def _statistics(name: str, codes: tuple[str, ...], form: str | None) -> str:
@@ -105,4 +108,3 @@ def _statistics(name: str, codes: tuple[str, ...], form: str | None) -> str:
 def exact_distinct(engine: Engine, column: Column) -> int:
     """Number of different values, missing codes apart."""
     return int(engine.value(f"SELECT count(DISTINCT {column.text}) FROM data"))
-

@@ -120,7 +120,9 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {(error.strerror or str(error)).lower()}; check its permissions") from None
+        raise BadInput(
+            f"{path} cannot be read: {(error.strerror or str(error)).lower()}; check its permissions"
+        ) from None
     if not head:
         raise BadInput(f"{path.name} is empty; give a file with a header and rows")
     return head
@@ -128,7 +130,9 @@ def _head(path: Path) -> bytes:
 
 def _decode_head(path: Path, head: bytes, encoding: str) -> str:
     if encoding != "utf-16" and (zero := head.find(b"\0")) >= 0:
-        raise BadInput(f"{path.name} is a binary file (a zero byte at offset {zero}); give a CSV, TSV, JSON or Parquet file")
+        raise BadInput(
+            f"{path.name} is a binary file (a zero byte at offset {zero}); give a CSV, TSV, JSON or Parquet file"
+        )
     try:
         return codecs.getincrementaldecoder(encoding)().decode(head, final=len(head) < HEAD_BYTES)
     except UnicodeDecodeError as error:
@@ -259,7 +263,10 @@ def fingerprint(source: Source) -> Fingerprint:
                 except UnicodeDecodeError as error:
                     at = max(error.start - pending, 0)
                     raise not_utf8(
-                        source.path, size + error.start - pending, lines + chunk.count(b"\n", 0, at) + 1, error.object[error.start]
+                        source.path,
+                        size + error.start - pending,
+                        lines + chunk.count(b"\n", 0, at) + 1,
+                        error.object[error.start],
                     ) from None
             size, lines = size + len(chunk), lines + chunk.count(b"\n")
     return Fingerprint(digest.hexdigest(), size, lines)

@@ -9,31 +9,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_FLOW = """quantity qty units unit sales sale sold volume vol count counts revenue turnover amount generation production
-output consumption exports imports export import litres liters bottles tonnes tons gallons registrations registered
-deliveries shipments orders transactions visits visitors arrivals passengers trips rides births deaths accidents
-strikes casualties fatalities injuries downloads spend spending gross emissions rainfall precipitation energy
-mwh kwh gwh twh kt barrels boxes purchases bookings nights cases permits starts cars vehicles pieces turnover
-antall menge absatz umsatz ventes ventas cantidad produced generated shipped harvested catch landings wins""".split()
-_STOCK = """population people persons inhabitants stores outlets employees employment employed unemployed unemployment
-subscribers users customers members inventory stock capacity fleet installed debt assets balance outstanding
-households beds headcount residents accounts shops stations workers jobs""".split()
-_INTENSIVE = """price prices rate ratio pct percent percentage share shares index score rating temperature temp yield mean
-avg average median margin per density close open high low nav humidity speed expectancy fertility mpg weight height age
-elevation concentration ppm wind pressure ph intensity probability rank level quality efficiency growth change delta
-celsius fahrenheit degrees interest cpi inflation multiple max min""".split()
-_COMPANY = """make maker makes brand brands company companies manufacturer manufacturers supplier suppliers vendor vendors
-operator operators firm firms producer producers symbol ticker retailer retailers airline airlines carrier carriers bank
-banks seller sellers competitor competitors organization organisation publisher studio distributor distributors merchant
-dealer provider providers insurer owner team""".split()
-_CATEGORY = """source sources fuel type kind category product region country state province city county district site
-station series industry sector segment channel group class name item crop species continent area zone market store
-model genre department division team variety sex gender""".split()
-_ID = """id code zip zipcode postcode postal phone lat lon lng latitude longitude rank key uuid guid serial fips isbn sku
-invoice number no nr""".split()
-_HARM = """accident accidents death deaths fatalities injuries casualties victims cases crime crimes disaster disasters
-strikes suicides murders illness disease infections unemployed unemployment""".split()
-_TIME = "year yr date time month quarter period week day timestamp datetime season jahr annee ano dato".split()
+_FLOW = ["quantity", "qty", "units", "unit", "sales", "sale", "sold", "volume", "vol", "count", "counts", "revenue", "turnover", "amount", "generation", "production", "output", "consumption", "exports", "imports", "export", "import", "litres", "liters", "bottles", "tonnes", "tons", "gallons", "registrations", "registered", "deliveries", "shipments", "orders", "transactions", "visits", "visitors", "arrivals", "passengers", "trips", "rides", "births", "deaths", "accidents", "strikes", "casualties", "fatalities", "injuries", "downloads", "spend", "spending", "gross", "emissions", "rainfall", "precipitation", "energy", "mwh", "kwh", "gwh", "twh", "kt", "barrels", "boxes", "purchases", "bookings", "nights", "cases", "permits", "starts", "cars", "vehicles", "pieces", "turnover", "antall", "menge", "absatz", "umsatz", "ventes", "ventas", "cantidad", "produced", "generated", "shipped", "harvested", "catch", "landings", "wins"]
+_STOCK = ["population", "people", "persons", "inhabitants", "stores", "outlets", "employees", "employment", "employed", "unemployed", "unemployment", "subscribers", "users", "customers", "members", "inventory", "stock", "capacity", "fleet", "installed", "debt", "assets", "balance", "outstanding", "households", "beds", "headcount", "residents", "accounts", "shops", "stations", "workers", "jobs"]
+_INTENSIVE = ["price", "prices", "rate", "ratio", "pct", "percent", "percentage", "share", "shares", "index", "score", "rating", "temperature", "temp", "yield", "mean", "avg", "average", "median", "margin", "per", "density", "close", "open", "high", "low", "nav", "humidity", "speed", "expectancy", "fertility", "mpg", "weight", "height", "age", "elevation", "concentration", "ppm", "wind", "pressure", "ph", "intensity", "probability", "rank", "level", "quality", "efficiency", "growth", "change", "delta", "celsius", "fahrenheit", "degrees", "interest", "cpi", "inflation", "multiple", "max", "min"]
+_COMPANY = ["make", "maker", "makes", "brand", "brands", "company", "companies", "manufacturer", "manufacturers", "supplier", "suppliers", "vendor", "vendors", "operator", "operators", "firm", "firms", "producer", "producers", "symbol", "ticker", "retailer", "retailers", "airline", "airlines", "carrier", "carriers", "bank", "banks", "seller", "sellers", "competitor", "competitors", "organization", "organisation", "publisher", "studio", "distributor", "distributors", "merchant", "dealer", "provider", "providers", "insurer", "owner", "team"]
+_CATEGORY = ["source", "sources", "fuel", "type", "kind", "category", "product", "region", "country", "state", "province", "city", "county", "district", "site", "station", "series", "industry", "sector", "segment", "channel", "group", "class", "name", "item", "crop", "species", "continent", "area", "zone", "market", "store", "model", "genre", "department", "division", "team", "variety", "sex", "gender"]
+_ID = ["id", "code", "zip", "zipcode", "postcode", "postal", "phone", "lat", "lon", "lng", "latitude", "longitude", "rank", "key", "uuid", "guid", "serial", "fips", "isbn", "sku", "invoice", "number", "no", "nr"]
+_HARM = ["accident", "accidents", "death", "deaths", "fatalities", "injuries", "casualties", "victims", "cases", "crime", "crimes", "disaster", "disasters", "strikes", "suicides", "murders", "illness", "disease", "infections", "unemployed", "unemployment"]
+_TIME = ["year", "yr", "date", "time", "month", "quarter", "period", "week", "day", "timestamp", "datetime", "season", "jahr", "annee", "ano", "dato"]
 _UNITS = {
     "usd": "USD", "eur": "EUR", "gbp": "GBP", "nok": "NOK", "sek": "SEK", "dkk": "DKK", "chf": "CHF", "jpy": "JPY",
     "kt": "kt", "mt": "Mt", "kg": "kg", "mwh": "MWh", "gwh": "GWh", "twh": "TWh", "kwh": "kWh", "mw": "MW",
@@ -82,14 +65,13 @@ class Noun:
 
 def noun_for(column: str) -> Noun:
     """``Make`` → make, makes; names that say nothing about the thing become "group"."""
-    parts = [word for word in words(column) if word.isalpha()]
-    if not parts or parts == ["name"]:
+    parts = [word for word in words(column) if word.isalpha() and word.isascii()]
+    speaking = [word for word in parts if word in _COMPANY or word in _CATEGORY] or parts[-2:]
+    if not speaking or speaking == ["name"]:
         return Noun("group", "groups", company=False)
-    *before, last = parts
-    if last == "name" and before:
-        *before, last = before
+    last = next((word for word in reversed(speaking) if word != "name"), speaking[-1])
     one = _singular(last)
-    return Noun(" ".join([*before, one]), " ".join([*before, _plural(one)]), company=suggests(column, "company"))
+    return Noun(one, _plural(one), company=suggests(column, "company"))
 
 
 def _singular(word: str) -> str:

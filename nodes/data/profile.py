@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast.nodes.data import names
+from holdfast.nodes.data.columns import measure_columns
+from holdfast.nodes.data.fold import find_fold
 from holdfast.nodes.data.cells import Window, cells_sql, find_window
 from holdfast.nodes.data.engine import Engine, connect, literal
 from holdfast.nodes.data.models import Collected, Profile
@@ -35,12 +37,22 @@ def understand(engine: Engine, collected: Collected, target: Path) -> tuple[Prof
     Raises BadInput if the table has no time, no number or no row with both.
     """
     where = " with ".join(file.name for file in collected.files[:3])
-    roles = decide_roles(engine, collected.columns, collected.rows, where)
+    columns = measure_columns(engine, collected.columns, collected.rows)
+    data_sql = collected.sql
+    if fold := find_fold(columns, collected.files[0].name):
+        engine.run(f"CREATE TABLE long AS {fold.sql('SELECT * FROM data')}")
+        engine.run("CREATE OR REPLACE VIEW data AS SELECT * FROM long")
+        data_sql = f"CREATE VIEW data AS {fold.sql(collected.sql.removeprefix('CREATE VIEW data AS '))}"
+        columns = measure_columns(engine, fold.columns, collected.rows * len(fold.parts))
+    roles = decide_roles(engine, columns, where)
+    if fold:
+        roles.fold = list(fold.parts)
+        roles.assumptions.append(f"the columns {', '.join(list(fold.parts)[:4])}{' …' if len(fold.parts) > 4 else ''} hold one measure side by side")
     window = find_window(engine, roles, where)
     sql = cells_sql(roles, window.after, window.through)
     engine.run(f"COPY ({sql} SELECT * FROM cells ORDER BY period, entity) TO {literal(str(target))} (FORMAT parquet)")
     profile = Profile(
-        data=collected.data, cells="", cells_sql=sql, data_sql=collected.sql, roles=roles, rows=collected.rows,
+        data=collected.data, cells="", cells_sql=sql, data_sql=data_sql, roles=roles, rows=collected.rows,
         files=collected.files, notes=collected.notes, periods=window.periods, first=window.first.isoformat(),
         last=window.last.isoformat(), frame=window.frame, frames=[day.isoformat() for day in window.frames],
         per_frame=window.per_frame, partial_first=window.partial_first, partial_last=window.partial_last,

@@ -34,7 +34,11 @@ class Part:
     @property
     def label(self) -> str:
         """The files in a sentence."""
-        return self.sources[0].name if len(self.sources) == 1 else f"{self.sources[0].name} and {len(self.sources) - 1} more"
+        return (
+            self.sources[0].name
+            if len(self.sources) == 1
+            else f"{self.sources[0].name} and {len(self.sources) - 1} more"
+        )
 
     def of(self, naming: Callable[[Source], str]) -> str:
         """The rows of all its files, columns in the order of the first."""
@@ -64,7 +68,12 @@ def collect(paths: Sequence[str | Path], target: Path, max_cells: int = MAX_CELL
             columns = _described(engine, f"read_parquet({literal(str(target))})")
     infos = [
         FileInfo(
-            name=source.name, path=str(source.path), sha256=mark.sha256, bytes=mark.bytes, rows=count, columns=list(source.columns)
+            name=source.name,
+            path=str(source.path),
+            sha256=mark.sha256,
+            bytes=mark.bytes,
+            rows=count,
+            columns=list(source.columns),
         )
         for source, mark, count in zip(known, prints, counts, strict=True)
     ]
@@ -174,7 +183,9 @@ def _shared_key(engine: Engine, base: Part, other: Part, naming: Callable[[Sourc
     columns = ", ".join(quoted(name) for name in key)
     repeated = f"SELECT count(*) FROM (SELECT {columns} FROM ({other.of(naming)}) GROUP BY ALL HAVING count(*) > 1)"
     if engine.value(repeated):
-        raise BadInput(f"{named}: {', '.join(key)} repeats in {other.label}, so rows would multiply; make it unique there")
+        raise BadInput(
+            f"{named}: {', '.join(key)} repeats in {other.label}, so rows would multiply; make it unique there"
+        )
     return key
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.data import names
-from holdfast.nodes.data.columns import Column, exact_distinct, measure_columns
+from holdfast.nodes.data.columns import Column, exact_distinct
 from holdfast.nodes.data.engine import Engine, literal
 from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Roles, Time
 from holdfast.nodes.data.times import find_time
@@ -29,23 +29,29 @@ class Draft:
 
     def give(self, column: Column, role: str, why: str) -> None:
         """Settles a column's role; the first reason stands."""
-        self.roles.setdefault(column.name, ColumnRole(column=column.name, role=role, why=why, example=column.example[:40]))
+        self.roles.setdefault(
+            column.name, ColumnRole(column=column.name, role=role, why=why, example=column.example[:40])
+        )
 
     def free(self) -> list[Column]:
         """Columns without a role."""
         return [column for column in self.columns if column.name not in self.roles]
 
 
-def decide_roles(engine: Engine, names_of_columns: list[str], rows: int, where: str) -> Roles:
+def decide_roles(engine: Engine, columns: list[Column], where: str) -> Roles:
     """The roles of the table ``data``; raises BadInput if nothing can be measured or dated (``where`` names the file)."""
-    draft = Draft(measure_columns(engine, names_of_columns, rows))
+    draft = Draft(columns)
     time, assumed = find_time(engine, draft.columns, where)
     draft.assumptions += assumed
     for column in draft.columns:
         if column.name in time.columns:
             draft.give(column, "time", f"{time.form}; one period is a {time.grain}")
     _set_apart(engine, draft)
-    shares = {column.name: scale for column in draft.free() if column.numeric and (scale := _given_share(engine, column, time))}
+    shares = {
+        column.name: scale
+        for column in draft.free()
+        if column.numeric and (scale := _given_share(engine, column, time))
+    }
     measure_column = _pick_measure(draft, set(shares), where)
     measure = _measure(draft, measure_column)
     entity = _entity(engine, draft, time, measure)
@@ -122,7 +128,9 @@ def _measure(draft: Draft, column: Column) -> Measure:
     unit = names.unit_of(column.name)
     draft.give(column, f"measure ({kind})", why)
     if not names.suggests(column.name, kind):
-        draft.assumptions.append(f"“{column.name}” is {'an amount that can be summed' if kind == 'flow' else 'a level that cannot be summed'}")
+        draft.assumptions.append(
+            f"“{column.name}” is {'an amount that can be summed' if kind == 'flow' else 'a level that cannot be summed'}"
+        )
     return Measure(column=column.name, kind=kind, why=why, unit=unit, sql=column.number, whole=column.whole)
 
 
@@ -133,18 +141,28 @@ def _entity(engine: Engine, draft: Draft, time: Time, measure: Measure) -> Entit
     column = max(candidates, key=_entity_score)
     noun = names.noun_for(column.name)
     named = names.suggests(column.name, "company") or names.suggests(column.name, "category")
-    draft.give(column, "competitor" if noun.company else "category", f"{exact_distinct(engine, column)} values that recur over time")
+    draft.give(
+        column,
+        "competitor" if noun.company else "category",
+        f"{exact_distinct(engine, column)} values that recur over time",
+    )
     if len(candidates) > 1 and not names.suggests(column.name, "company"):
         others = [other.name for other in candidates if other is not column]
-        draft.assumptions.append(f"what is compared is “{column.name}”, not {' or '.join(f'“{name}”' for name in others[:3])}")
+        draft.assumptions.append(
+            f"what is compared is “{column.name}”, not {' or '.join(f'“{name}”' for name in others[:3])}"
+        )
     elif not named:
         draft.assumptions.append(f"what is compared is “{column.name}”")
     totals = _totals(engine, column, time, measure) if measure.kind != "intensive" else []
-    return Entity(column=column.name, noun=noun.one, plural=noun.many, company=noun.company, sql=column.text, totals=totals)
+    return Entity(
+        column=column.name, noun=noun.one, plural=noun.many, company=noun.company, sql=column.text, totals=totals
+    )
 
 
 def _could_be_entity(engine: Engine, column: Column, time: Time) -> bool:
-    if column.numeric and not (column.whole and column.distinct <= 30 and not column.negatives and names.suggests(column.name, "category")):
+    if column.numeric and not (
+        column.whole and column.distinct <= 30 and not column.negatives and names.suggests(column.name, "category")
+    ):
         return False
     if not 2 <= column.distinct <= 1.2 * MOST_ENTITIES:
         return False
@@ -152,7 +170,9 @@ def _could_be_entity(engine: Engine, column: Column, time: Time) -> bool:
         f"SELECT count(*) AS n, avg(p) AS periods, count_if(p > 1) AS again FROM (SELECT count(DISTINCT {time.sql}) AS p FROM data "
         f"WHERE {column.text} IS NOT NULL GROUP BY {column.text})"
     )
-    return bool(2 <= row["n"] <= MOST_ENTITIES and row["again"] >= 0.3 * row["n"])
+    if not 2 <= row["n"] <= MOST_ENTITIES:
+        return False
+    return bool(row["again"] >= 0.3 * row["n"] or engine.value(f"SELECT count(DISTINCT {time.sql}) FROM data") == 1)
 
 
 def _entity_score(column: Column) -> tuple[bool, bool, bool, int]:
@@ -173,7 +193,11 @@ def _totals(engine: Engine, column: Column, time: Time, measure: Measure) -> lis
         f"bool_or(regexp_matches(lower(e), {literal(_TOTAL_NAMES)})) AS named FROM parts JOIN sums USING (p) "
         "WHERE e IS NOT NULL AND v > 0 GROUP BY e ORDER BY e"
     )
-    return [row["e"] for row in rows if row["n"] >= 2 and (row["hit"] >= 0.95 * row["n"] or (row["named"] and row["hit"] >= 0.5 * row["n"]))]
+    return [
+        row["e"]
+        for row in rows
+        if row["n"] >= 2 and (row["hit"] >= 0.95 * row["n"] or (row["named"] and row["hit"] >= 0.5 * row["n"]))
+    ]
 
 
 def _rest(draft: Draft, share: str) -> None:

@@ -16,7 +16,7 @@ from holdfast.nodes.data.columns import Column
 from holdfast.nodes.data.engine import Engine, literal
 from holdfast.nodes.data.models import Grain, Time
 
-_MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTH_NAMES = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 
 
@@ -80,7 +80,11 @@ def find_time(engine: Engine, columns: list[Column], where: str) -> tuple[Time, 
         )
     best = found[0]
     grain, finer = _grain(engine, best)
-    start = best.sql if grain == "month" and not finer and best.form.startswith("months") else f"CAST(date_trunc('{grain}', {best.sql}) AS DATE)"
+    start = (
+        best.sql
+        if grain == "month" and not finer and best.form.startswith("months")
+        else f"CAST(date_trunc('{grain}', {best.sql}) AS DATE)"
+    )
     assumptions = [best.assumption] if best.assumption else []
     rivals = [other for other in found[1:] if other.rank < 20 and not set(other.columns) & set(best.columns)]
     if best.rank < 20 and rivals:
@@ -104,7 +108,9 @@ def _candidates(engine: Engine, columns: list[Column]) -> Iterator[Found]:
             part = f"CAST(regexp_extract({quarter.text}, '[1-4]') AS INT)"
             yield Found((year.name, quarter.name), "year and quarter", f"make_date({value}, 3 * {part} - 2, 1)", 11)
         else:
-            yield Found((year.name,), "years", f"make_date({value}, 1, 1)", 20 if names.suggests(year.name, "time") else 30)
+            yield Found(
+                (year.name,), "years", f"make_date({value}, 1, 1)", 20 if names.suggests(year.name, "time") else 30
+            )
 
 
 def _share(column: Column, pattern: re.Pattern[str]) -> float:
@@ -130,10 +136,14 @@ def _as_slashed(engine: Engine, column: Column, rank: int) -> Found | None:
         return None
     sign = "/" if "/" in column.example else "-"
     parts = engine.row(
-        "SELECT " + ", ".join(f"max(TRY_CAST(split_part({column.text}, '{sign}', {n}) AS INT)) AS p{n}" for n in (1, 2)) + " FROM data"
+        "SELECT "
+        + ", ".join(f"max(TRY_CAST(split_part({column.text}, '{sign}', {n}) AS INT)) AS p{n}" for n in (1, 2))
+        + " FROM data"
     )
     day_first = parts["p1"] > 12
-    assumption = "" if day_first or parts["p2"] > 12 else f"“{column.name}” is read as month/day/year: no part is above 12"
+    assumption = (
+        "" if day_first or parts["p2"] > 12 else f"“{column.name}” is read as month/day/year: no part is above 12"
+    )
     year = "%Y" if re.search(r"\d{4}", column.example) else "%y"
     date = sign.join(["%d", "%m", year] if day_first else ["%m", "%d", year])
     text = f"regexp_extract({column.text}, '^[0-9]+.[0-9]+.[0-9]+')"
@@ -154,7 +164,12 @@ def _is_year(column: Column) -> bool:
 
 def _is_month(column: Column) -> bool:
     if column.numeric:
-        return column.whole and 1 <= column.low and column.high <= 12 and bool({"month", "mon", "mnd", "mois", "monat", "mes"} & set(names.words(column.name)))
+        return (
+            column.whole
+            and column.low >= 1
+            and column.high <= 12
+            and bool({"month", "mon", "mnd", "mois", "monat", "mes"} & set(names.words(column.name)))
+        )
     return bool(column.sample) and _share(column, re.compile(rf"^{_MONTH}$", re.IGNORECASE)) >= 0.99
 
 
@@ -178,7 +193,9 @@ def _grain(engine: Engine, found: Found) -> tuple[Grain, bool]:
     months, finer = set(row["months"] or []), row["days"] > row["all_months"]
     if found.form == "years" or (len(months) == 1 and row["years"] >= 3 and not finer):
         return "year", False
-    if found.form in ("quarters", "year and quarter") or (not finer and len(months) == 4 and len({m % 3 for m in months}) == 1):
+    if found.form in ("quarters", "year and quarter") or (
+        not finer and len(months) == 4 and len({m % 3 for m in months}) == 1
+    ):
         return "quarter", False
     return "month", finer
 

@@ -19,6 +19,7 @@ from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
 
 LEAST_SHARE = 0.1  # percent, for an entry or an exit to be named; our own convention
+CLEAR_LEAD = 0.5  # points ahead, for an overtaking to be named; our own convention
 TOP = 10
 _SHARES = (
     "SELECT frame, entity, value, 100 * value / nullif(sum(value) OVER (PARTITION BY frame), 0) AS share FROM "
@@ -45,12 +46,13 @@ def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
         found = Findings(profile, "competitor_analysis", title_for(profile), {**QUERIES, **levels.QUERIES}, engine)
         if profile.roles.measure.kind == "intensive":
-            levels.write_comparison(found)
-        elif profile.roles.entity is None:
-            found.say("The file has no column that says who or what the amounts belong to, so there are no shares to compare.")
-        else:
-            return Comparison(found, profile.roles.entity).write()
-        return found.result()
+            return found.result(levels=levels.write_comparison(found))
+        if profile.roles.entity is None:
+            found.say(
+                "The file has no column that says who or what the amounts belong to, so there are no shares to compare."
+            )
+            return found.result()
+        return Comparison(found, profile.roles.entity).write()
 
 
 def title_for(profile: Profile) -> str:
@@ -90,6 +92,7 @@ class Comparison:
         for row in found.rows("shares", frame=self.grain, per=self.per):
             if row["frame"] in self.cells and row["entity"] is not None and row["share"] is not None:
                 self.cells[row["frame"]][row["entity"]] = (row["value"], row["share"])
+        self.rivals = entity.company and not self.profile.harm
         self.standings = self._standings()
 
     def name_of(self, frame: str) -> str:
@@ -110,7 +113,9 @@ class Comparison:
     def write(self) -> dict[str, Any]:
         """Text, table and charts, and beside the section the names that other subtasks speak of."""
         if not self.standings:
-            self.found.say(f"No {self.entity.noun} is named in a complete {self.grain}, so there are no shares to compare.")
+            self.found.say(
+                f"No {self.entity.noun} is named in a complete {self.grain}, so there are no shares to compare."
+            )
             return self.found.result()
         self.found.paragraph([*self._leader(), *self._number()])
         self.found.paragraph(self._concentration())
@@ -118,22 +123,28 @@ class Comparison:
         if len(self.frames) > 1:
             names |= self._moves()
             names |= self._coming_and_going()
-            self._overtaking()
+            names |= self._overtaking()
         self._table()
         self._ranking()
         if len(self.frames) > 1 and len(self.standings) > 1:
             self._dumbbell()
+            self._contributions()
+        if len(self.frames) > 2 and len(self.standings) > 1:
+            self._share_lines()
         return self.found.result(competition=names)
 
     def share(self, standing: Standing, *, at_start: bool = False) -> Fact:
         """An entity's share as a fact."""
         which, value = ("first", standing.share_first) if at_start else ("last", standing.share_last)
-        return self.found.percent(f"share_{which}/{standing.name}", value, "shares", f"of {self.first if at_start else self.last}")
+        return self.found.percent(
+            f"share_{which}/{standing.name}", value, "shares", f"of {self.first if at_start else self.last}"
+        )
 
     def _leader(self) -> list[list[Span]]:
         leader = self.standings[0]
         amount = self.found.amount(f"last/{leader.name}", leader.last, "shares")
-        template = f"{{name}} led {self.last} with a share of {{share}} ({{amount}} in {{measure}})"
+        verb = f"led {self.last} with a" if self.rivals else f"had the largest share of {self.last}, a"
+        template = f"{{name}} {verb} share of {{share}} ({{amount}} in {{measure}})"
         facts: dict[str, Fact | str] = {
             "name": leader.name, "share": self.share(leader), "amount": amount,
             "measure": words.quoted(self.profile.roles.measure.column),
@@ -147,9 +158,15 @@ class Comparison:
         if len(self.frames) > 1:
             old = max(self.standings, key=lambda s: (s.share_first, s.name))
             if old is leader:
-                result.append(say(f"It also led {self.first}, with {{share}}.", share=self.share(old, at_start=True)))
+                result.append(say(f"It was also the largest in {self.first}, with {{share}}.", share=self.share(old, at_start=True)))
             else:
-                result.append(say(f"In {self.first} {{name}} led, with {{share}}.", name=old.name, share=self.share(old, at_start=True)))
+                result.append(
+                    say(
+                        f"In {self.first} {{name}} was the largest, with {{share}}.",
+                        name=old.name,
+                        share=self.share(old, at_start=True),
+                    )
+                )
         return result
 
     def _number(self) -> list[list[Span]]:
@@ -170,12 +187,25 @@ class Comparison:
         last = self.found.fact("hhi_last", row["hhi"], "index", words.number(row["hhi"]), "concentration")
         word = formulas.concentration(row["hhi"])
         self.found.fact("hhi_word", word, "text", word, "concentration")
-        alike = self.found.fact("equal_sized", 10_000 / row["hhi"], "number", words.number(10_000 / row["hhi"], 0 if row["hhi"] < 3000 else 1), "concentration", "10,000 / HHI")
-        what = "The Herfindahl–Hirschman index (HHI)" if self.entity.company else "Concentration of the mix (Herfindahl–Hirschman index, HHI)"
+        alike = self.found.fact(
+            "equal_sized",
+            10_000 / row["hhi"],
+            "number",
+            words.number(10_000 / row["hhi"], 0 if row["hhi"] < 3000 else 1),
+            "concentration",
+            "10,000 / HHI",
+        )
+        what = (
+            "The Herfindahl–Hirschman index (HHI)"
+            if self.entity.company
+            else "Concentration of the mix (Herfindahl–Hirschman index, HHI)"
+        )
         template, facts = f"{what} was {{last}} in {self.last}", {"last": last}
         start = rows[self.frames[0]]
         if len(self.frames) > 1 and start["hhi"] is not None:
-            facts["first"] = self.found.fact("hhi_first", start["hhi"], "index", words.number(start["hhi"]), "concentration")
+            facts["first"] = self.found.fact(
+                "hhi_first", start["hhi"], "index", words.number(start["hhi"]), "concentration"
+            )
             template += f" and {{first}} in {self.first}"
         template += f", on a scale from 0 to 10,000: {word}, like {{alike}} {self.entity.plural} of equal size."
         result = [say(template, **facts, alike=alike)]
@@ -184,7 +214,11 @@ class Comparison:
             cr4 = self.found.percent("cr4", row["cr4"], "concentration", "CR4")
             result.append(say("The four largest ({names}) held {cr4} together (CR4).", names=four, cr4=cr4))
         if self.entity.company:
-            result.append(say(f"The index counts {self.entity.plural}, not their owners; it is a screening figure, no legal finding."))
+            result.append(
+                say(
+                    f"The index counts {self.entity.plural}, not their owners; it is a screening figure, no legal finding."
+                )
+            )
         return result
 
     def _moves(self) -> dict[str, Any]:
@@ -197,29 +231,52 @@ class Comparison:
                 continue
             best, *others = side[:4]
             template = f"{{name}} {verb} {{move}} points of share from {self.first} to {self.last}, from {{before}} to {{after}}"
-            facts: dict[str, Fact | str] = {"name": best.name, "move": self.move(best), "before": self.share(best, at_start=True), "after": self.share(best)}
+            facts: dict[str, Fact | str] = {
+                "name": best.name,
+                "move": self.move(best),
+                "before": self.share(best, at_start=True),
+                "after": self.share(best),
+            }
             if others:
-                template += f", the most; then come {words.listed([f'{{name{i}}} ({{move{i}}})' for i in range(len(others))])}"
+                template += f", the most; then {'come' if len(others) > 1 else 'comes'} {words.listed([f'{{name{i}}} ({{move{i}}})' for i in range(len(others))])}"
                 for i, other in enumerate(others):
                     facts |= {f"name{i}": other.name, f"move{i}": self.move(other)}
             sentences.append(say(template + ".", **facts))
         self.found.paragraph(sentences)
         for standing in [*gains[:1], *losses[:1]]:
             self._split(standing)
-        return {"gainers": [s.name for s in gains[:4]], "losers": [s.name for s in losses[:4]], "confidence": self._confidence(gains, losses)}
+        return {
+            "gainers": [s.name for s in gains[:4]],
+            "losers": [s.name for s in losses[:4]],
+            "confidence": self._confidence(gains, losses),
+        }
 
     def move(self, standing: Standing) -> Fact:
         """Its change of share, in points, without sign."""
-        return self.found.points(f"move/{standing.name}", standing.move, "shares", f"share in {self.last} less share in {self.first}")
+        return self.found.points(
+            f"move/{standing.name}", standing.move, "shares", f"share in {self.last} less share in {self.first}"
+        )
 
     def _split(self, standing: Standing) -> None:
         """How much of the change in amount came with the market and how much from share; facts only."""
-        first, last = (sum(value for value, _ in self.cells[frame].values()) for frame in (self.frames[0], self.frames[-1]))
+        first, last = (
+            sum(value for value, _ in self.cells[frame].values()) for frame in (self.frames[0], self.frames[-1])
+        )
         split = formulas.split_change(standing.first, standing.last, first, last)
         if split:
-            self.found.amount(f"added/{standing.name}", abs(standing.last - standing.first), "shares", "last less first, without sign")
-            self.found.amount(f"by_market/{standing.name}", abs(split.market), "shares", "share at the start × change of the total")
-            self.found.amount(f"by_share/{standing.name}", abs(split.share), "shares", "change of share × total at the end")
+            self.found.amount(
+                f"added/{standing.name}", abs(standing.last - standing.first), "shares", "last less first, without sign"
+            )
+            rounded = round if self.profile.roles.measure.whole else float
+            self.found.amount(
+                f"by_market/{standing.name}",
+                rounded(abs(split.market)),
+                "shares",
+                "share at the start × change of the total",
+            )
+            self.found.amount(
+                f"by_share/{standing.name}", rounded(abs(split.share)), "shares", "change of share × total at the end"
+            )
 
     def _confidence(self, gains: list[Standing], losses: list[Standing]) -> str:
         """Tested: complete data, more than three frames, the same winner and loser if the start moves by one frame."""
@@ -227,21 +284,39 @@ class Comparison:
         if len(self.frames) > 2 and gains and losses:
             start, end = self.cells[self.frames[1]], self.cells[self.frames[-1]]
             moved = {name: end.get(name, (0, 0))[1] - start.get(name, (0, 0))[1] for name in {*start, *end}}
-            flips = max(moved, key=lambda n: moved[n]) not in {s.name for s in gains[:3]} or min(moved, key=lambda n: moved[n]) not in {s.name for s in losses[:3]}
+            flips = max(moved, key=lambda n: moved[n]) not in {s.name for s in gains[:3]} or min(
+                moved, key=lambda n: moved[n]
+            ) not in {s.name for s in losses[:3]}
         return formulas.confidence(sum([bool(self.profile.gaps), len(self.frames) <= 3, flips]))
 
     def _coming_and_going(self) -> dict[str, Any]:
         presence = {row["entity"]: row for row in self.found.rows("presence")}
         grain = self.profile.roles.time.grain
         entered = [s for s in self.standings if s.first == 0 and s.share_last >= LEAST_SHARE]
-        gone = sorted((s for s in self.standings if s.last == 0 and s.share_first >= LEAST_SHARE), key=lambda s: -s.share_first)
+        gone = sorted(
+            (s for s in self.standings if s.last == 0 and s.share_first >= LEAST_SHARE), key=lambda s: -s.share_first
+        )
         sentences = []
         if entered:
-            items = self._items(entered[:6], "last", "first", lambda s: words.period(presence[s.name]["first"], grain, brief=True))
-            sentences.append(say(f"Not there in {self.first} and at least {LEAST_SHARE}{words.NBSP}% of {self.last}: {items[0]}.", **items[1]))
+            items = self._items(
+                entered[:6], "last", "first", lambda s: words.period(presence[s.name]["first"], grain, brief=True)
+            )
+            sentences.append(
+                say(
+                    f"Not there in {self.first} and at least {LEAST_SHARE}{words.NBSP}% of {self.last}: {items[0]}.",
+                    **items[1],
+                )
+            )
         if gone:
-            items = self._items(gone[:6], "first", "last", lambda s: words.period(presence[s.name]["last"], grain, brief=True))
-            sentences.append(say(f"There in {self.first} with at least {LEAST_SHARE}{words.NBSP}%, gone by {self.last}: {items[0]}.", **items[1]))
+            items = self._items(
+                gone[:6], "first", "last", lambda s: words.period(presence[s.name]["last"], grain, brief=True)
+            )
+            sentences.append(
+                say(
+                    f"There in {self.first} with at least {LEAST_SHARE}{words.NBSP}%, gone by {self.last}: {items[0]}.",
+                    **items[1],
+                )
+            )
         if sentences:
             sentences.append(say("Missing from the file need not mean that it left the market."))
             self.found.paragraph(sentences)
@@ -258,21 +333,33 @@ class Comparison:
             parts.append(f"{{n{i}}} ({{s{i}}}, {seen} seen {when(standing)})")
         return words.listed(parts), facts
 
-    def _overtaking(self) -> None:
+    def _overtaking(self) -> dict[str, Any]:
         """The frame from which one of today's largest has stayed above another that was ahead at the start."""
         large = self.standings[:6]
         crossings = []
         for i, upper in enumerate(large):
             for lower in large[i + 1 :]:
-                if upper.share_first < lower.share_first and (since := self._ahead_since(upper.name, lower.name)):
+                clear = upper.share_last - lower.share_last >= CLEAR_LEAD
+                if clear and upper.share_first < lower.share_first and (since := self._ahead_since(upper.name, lower.name)):
                     crossings.append((upper.move - lower.move, upper.name, lower.name, since))
         best = sorted(crossings, key=lambda c: (-c[0], c[1], c[2]))[:3]
         for _, upper_name, lower_name, since in best:
-            self.found.fact(f"overtook/{upper_name}/{lower_name}", dt.date.fromisoformat(since).year, "year", self.name_of(since), "shares")
+            self.found.fact(
+                f"overtook/{upper_name}/{lower_name}",
+                dt.date.fromisoformat(since).year,
+                "year",
+                self.name_of(since),
+                "shares",
+            )
         parts = [(f"{{a{i}}} overtook {{b{i}}} in {self.name_of(c[3])}", c) for i, c in enumerate(best)]
         if parts:
             facts = {key: value for i, (_, c) in enumerate(parts) for key, value in ((f"a{i}", c[1]), (f"b{i}", c[2]))}
             self.found.paragraph([say(f"{words.listed([text for text, _ in parts])} and stayed above since.", **facts)])
+        return {
+            "overtaking": [
+                {"upper": upper, "lower": lower, "since": self.name_of(since)} for _, upper, lower, since in best
+            ]
+        }
 
     def _ahead_since(self, upper: str, lower: str) -> str | None:
         since = None
@@ -284,7 +371,11 @@ class Comparison:
     def _growth(self, standing: Standing) -> str:
         years = dt.date.fromisoformat(self.frames[-1]).year - dt.date.fromisoformat(self.frames[0]).year
         rate = formulas.cagr(standing.first, standing.last, years, len(self.frames)) if years >= 2 else None
-        return "n/a" if rate is None else self.found.percent(f"cagr/{standing.name}", rate, "shares", "CAGR", plus=True).text
+        return (
+            "n/a"
+            if rate is None
+            else self.found.percent(f"cagr/{standing.name}", rate, "shares", "CAGR", plus=True).text
+        )
 
     def _table(self) -> None:
         several = len(self.frames) > 1
@@ -292,7 +383,11 @@ class Comparison:
         if several:
             columns += [f"Share change since {self.first}, points", f"On {self.name_of(self.frames[-2])}", "CAGR"]
         rows = [self._line(standing, several) for standing in self._shown()]
-        caption = f"The {len(rows)} largest {self.entity.plural} of {self.last}" if len(rows) < len(self.standings) else f"All {self.entity.plural} in {self.last}"
+        caption = (
+            f"The {len(rows)} largest {self.entity.plural} of {self.last}"
+            if len(rows) < len(self.standings)
+            else f"All {self.entity.plural} in {self.last}"
+        )
         self.found.table(caption, columns, rows, "shares")
 
     def _shown(self) -> list[Standing]:
@@ -305,37 +400,187 @@ class Comparison:
             return line
         move = self.found.points(f"signed_move/{s.name}", s.move, "shares", plus=True).text
         change = formulas.change_percent(s.last, s.before)
-        on_before = "n/a" if change is None else self.found.percent(f"change/{s.name}", change, "shares", plus=True).text
+        on_before = (
+            "n/a" if change is None else self.found.percent(f"change/{s.name}", change, "shares", plus=True).text
+        )
         return [*line, move, on_before, self._growth(s)]
 
     def _ranking(self) -> None:
         shown = self._shown()
         rest = [s for s in self.standings if s.last > 0][len(shown) :]
         values: list[dict[str, Any]] = [
-            {"name": s.name, "value": s.share_last, "label": words.percent(s.share_last), "marked": i == 0, "rest": False} for i, s in enumerate(shown)
+            {
+                "name": s.name,
+                "value": s.share_last,
+                "label": words.percent(s.share_last),
+                "marked": i == 0,
+                "rest": False,
+            }
+            for i, s in enumerate(shown)
         ]
         if rest:
             other = sum(s.share_last for s in rest)
             self.found.percent("others", other, "shares", "sum of the shares of the others")
-            values.append({"name": f"{len(rest)} others", "value": other, "label": words.percent(other), "marked": False, "rest": True})
+            values.append(
+                {
+                    "name": f"{len(rest)} others",
+                    "value": other,
+                    "label": words.percent(other),
+                    "marked": False,
+                    "rest": True,
+                }
+            )
         leader = shown[0]
-        title = f"{leader.name} led {self.last} with {words.percent(leader.share_last)}"
+        verb = "led" if self.rivals else "was the largest in"
+        title = f"{leader.name} {verb} {self.last} with {words.percent(leader.share_last)}"
         if len(shown) > 1:
             title += f", ahead of {shown[1].name} with {words.percent(shown[1].share_last)}"
         subtitle = f"Share of {words.quoted(self.profile.roles.measure.column)} in {self.last}, by {self.entity.noun}. Rounded parts need not add up to 100."
         cells = [[row["name"], row["label"]] for row in values]
-        self.found.figure("ranking", title, subtitle, f"Bar chart of {len(values)} shares in {self.last}: {title}.", figures.ranking(values), [self.entity.noun.capitalize(), f"Share {self.last}"], cells, "shares")
+        self.found.figure(
+            "ranking",
+            title,
+            subtitle,
+            f"Bar chart of {len(values)} shares in {self.last}: {title}.",
+            figures.ranking(values),
+            [self.entity.noun.capitalize(), f"Share {self.last}"],
+            cells,
+            "shares",
+        )
 
     def _dumbbell(self) -> None:
         shown = list(self._shown()[:12])
         moved = sorted((s for s in self.standings if s not in shown), key=lambda s: -abs(s.move))
         shown += [s for s in moved if abs(s.move) >= 1][:4]
-        values = [{"name": s.name, "before": s.share_first, "after": s.share_last, "label": words.points(s.move, plus=True)} for s in shown]
+        values = [
+            {"name": s.name, "before": s.share_first, "after": s.share_last, "label": words.points(s.move, plus=True)}
+            for s in shown
+        ]
         best, worst = max(self.standings, key=lambda s: s.move), min(self.standings, key=lambda s: s.move)
         if best.move < 0.05 or worst.move > -0.05:
             return
         title = f"{best.name} gained the most share since {self.first}, {worst.name} lost the most"
         subtitle = f"Share in {self.first} (open) and {self.last} (filled), %; label: change in percentage points."
         alt = f"Dumbbell chart of {len(shown)} {self.entity.plural}: {title}; {words.points(best.move, plus=True)} and {words.points(worst.move, plus=True)} points."
-        cells = [[s.name, self.share(s, at_start=True).text, self.share(s).text, words.points(s.move, plus=True)] for s in shown]
-        self.found.figure("share-change", title, subtitle, alt, figures.dumbbell(values), [self.entity.noun.capitalize(), f"Share {self.first}", f"Share {self.last}", "Change, points"], cells, "shares")
+        cells = [
+            [s.name, self.share(s, at_start=True).text, self.share(s).text, words.points(s.move, plus=True)]
+            for s in shown
+        ]
+        self.found.figure(
+            "share-change",
+            title,
+            subtitle,
+            alt,
+            figures.dumbbell(values),
+            [self.entity.noun.capitalize(), f"Share {self.first}", f"Share {self.last}", "Change, points"],
+            cells,
+            "shares",
+        )
+
+    def _share_lines(self) -> None:
+        """Shares over time of the largest, the one that gained most and the one that lost most."""
+        picked = self._picked(6)
+        frames = self.frames[-40:]
+        best, worst = max(picked, key=lambda s: s.move), min(picked, key=lambda s: s.move)
+        tone = {best.name: 1, worst.name: -1} if best is not worst else {}
+        values = [
+            {"when": self.name_of(frame), "name": s.name, "value": self.cells[frame].get(s.name, (0.0, 0.0))[1], "tone": tone.get(s.name, 0)}
+            for s in picked for frame in frames
+        ]  # fmt: skip
+        top = max(row["value"] for row in values)
+        places = figures.spread([s.share_last for s in picked], top * 0.075)
+        ends = [
+            {
+                "when": self.last,
+                "name": s.name,
+                "place": place,
+                "label": f"{s.name} {words.number(s.share_last, 1)}",
+                "tone": tone.get(s.name, 0),
+            }
+            for s, place in zip(picked, places, strict=True)
+        ]
+        leaders = {
+            max(self.cells[frame], key=lambda name: (self.cells[frame][name][1], name))
+            for frame in frames
+            if self.cells[frame]
+        }
+        leader = self.standings[0].name
+        if leaders == {leader}:
+            title = f"{leader} {'led' if self.rivals else 'was the largest'} in every {self.grain} from {self.name_of(frames[0])} to {self.last}"
+        else:
+            since = self._ahead_of_all_since(leader)
+            title = (
+                f"{leader} has {'led' if self.rivals else 'been the largest'} since {since}"
+                if since != self.last
+                else f"{leader} {'led' if self.rivals else 'was the largest in'} {self.last}, not in the {self.grain} before"
+            )
+        shown = (
+            "all"
+            if len(picked) == len(self.standings)
+            else f"the {words.spelled(len(picked))} with the largest shares or moves"
+        )
+        subtitle = f"Share of {words.quoted(self.profile.roles.measure.column)} per {self.grain}, %; {shown}, label: share in {self.last}."
+        alt = f"Line chart of {len(picked)} shares, {self.name_of(frames[0])} to {self.last}: {title}; {self.share(self.standings[0]).text} in {self.last}."
+        cells = [
+            [self.name_of(frame), *(words.number(self.cells[frame].get(s.name, (0.0, 0.0))[1], 1) for s in picked)]
+            for frame in frames
+        ]
+        self.found.figure(
+            "shares",
+            title,
+            subtitle,
+            alt,
+            figures.lines(values, ends),
+            [self.grain.capitalize(), *(s.name for s in picked)],
+            cells,
+            "shares",
+        )
+
+    def _picked(self, most: int) -> list[Standing]:
+        """The largest, with the strongest gainer and loser among them."""
+        moved = [max(self.standings, key=lambda s: s.move), min(self.standings, key=lambda s: s.move)]
+        wanted = [*self.standings[:2], *moved, *self.standings[2:most]]
+        names = list(dict.fromkeys(s.name for s in wanted))[:most]
+        return [s for s in self.standings if s.name in names]
+
+    def _ahead_of_all_since(self, leader: str) -> str:
+        since = self.frames[-1]
+        for frame in reversed(self.frames):
+            if (
+                not self.cells[frame]
+                or max(self.cells[frame], key=lambda name: (self.cells[frame][name][1], name)) != leader
+            ):
+                break
+            since = frame
+        return self.name_of(since)
+
+    def _contributions(self) -> None:
+        """Who added and who took away how much of the amount, first to last frame."""
+        changes = sorted(
+            ((s.name, s.last - s.first) for s in self.standings if s.last != s.first), key=lambda c: (-abs(c[1]), c[0])
+        )[:12]
+        shown = sorted(changes, key=lambda c: (-c[1], c[0]))
+        if len(shown) < 2:
+            return
+        whole = self.profile.roles.measure.whole
+        values = [{"name": name, "value": change, "label": _plus(change, whole)} for name, change in shown]
+        (up, gain), (down, loss) = shown[0], shown[-1]
+        title = f"{up} added the most since {self.first}" if gain > 0 else f"{down} lost the most since {self.first}"
+        title += f", {down} lost the most" if gain > 0 > loss else ""
+        subtitle = f"Change of {words.quoted(self.profile.roles.measure.column)} from {self.first} to {self.last}, {self.profile.roles.measure.unit or 'unit not stated'}."
+        alt = f"Bar chart of {len(values)} changes: {title}; {up} {values[0]['label']}, {down} {values[-1]['label']}."
+        cells = [[str(row["name"]), str(row["label"])] for row in values]
+        self.found.figure(
+            "contributions",
+            title,
+            subtitle,
+            alt,
+            figures.diverging(values),
+            [self.entity.noun.capitalize(), "Change"],
+            cells,
+            "shares",
+        )
+
+
+def _plus(value: float, whole: bool) -> str:
+    return ("+" if value > 0 else "") + words.exact(value, whole)

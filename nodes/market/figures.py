@@ -18,24 +18,51 @@ _NO_AXIS = {"axis": None}
 def bars_over_time(values: Values, labels: bool) -> Spec:
     """Bars from zero: ``when``, ``value``, ``label``, ``change`` (may be empty) and ``marked`` for the ones spoken of."""
     top = max((row["value"] for row in values), default=1) * 1.14
-    x = {"field": "when", "type": "nominal", "sort": None, "title": None, "axis": {"labelAngle": 0, "labelOverlap": True}}
-    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": [0, top]}, "axis": None if labels else {"tickCount": 4}}
+    x = {
+        "field": "when",
+        "type": "nominal",
+        "sort": None,
+        "title": None,
+        "axis": {"labelAngle": 0, "labelOverlap": True},
+    }
+    y = {
+        "field": "value",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domain": [0, top]},
+        "axis": None if labels else {"tickCount": 4},
+    }
     colour = {"condition": {"test": "datum.marked", "value": ACCENT}, "value": LIGHT}
     layers: list[Spec] = [{"mark": {"type": "bar", "width": {"band": 0.66}}, "encoding": {"color": colour}}]
     if labels:
-        layers.append({"mark": {"type": "text", "dy": -20, "fontWeight": 600}, "encoding": {"text": {"field": "label"}}})
-        layers.append({"mark": {"type": "text", "dy": -7, "fontSize": 10.5, "color": GREY}, "encoding": {"text": {"field": "change"}}})
+        for test, dy in (("datum.change != ''", -20), ("datum.change == ''", -8)):
+            text = {"type": "text", "dy": dy, "fontWeight": 600}
+            layers.append({"transform": [{"filter": test}], "mark": text, "encoding": {"text": {"field": "label"}}})
+        layers.append(
+            {
+                "mark": {"type": "text", "dy": -7, "fontSize": 10.5, "color": GREY},
+                "encoding": {"text": {"field": "change"}},
+            }
+        )
     return {"data": {"values": list(values)}, "encoding": {"x": x, "y": y}, "layer": layers}
 
 
 def course(values: Values, mean_label: str, from_zero: bool) -> Spec:
     """A thin raw line and its thick moving mean: ``period`` (ISO), ``value``, ``mean`` (may be missing)."""
     scale = {"zero": from_zero, "nice": True}
-    x = {"field": "period", "type": "temporal", "title": None, "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": _step(len(values))}}}
+    x = {
+        "field": "period",
+        "type": "temporal",
+        "title": None,
+        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": _step(len(values))}},
+    }
     means = [row for row in values if row.get("mean") is not None]
     raw: Spec = {
         "mark": {"type": "line", "color": LIGHT if means else ACCENT, "strokeWidth": 1.3 if means else 2},
-        "encoding": {"x": x, "y": {"field": "value", "type": "quantitative", "title": None, "scale": scale, "axis": {"tickCount": 4}}},
+        "encoding": {
+            "x": x,
+            "y": {"field": "value", "type": "quantitative", "title": None, "scale": scale, "axis": {"tickCount": 4}},
+        },
     }
     layers = [raw]
     if means:
@@ -59,7 +86,10 @@ def _step(periods: int) -> int:
 def ranking(values: Values) -> Spec:
     """Horizontal bars, sorted as given: ``name``, ``value``, ``label``, ``marked``; "other" rows are ``rest``."""
     top = max((row["value"] for row in values), default=1) * 1.18
-    colour = {"condition": [{"test": "datum.rest", "value": "#c9ced4"}, {"test": "datum.marked", "value": ACCENT}], "value": LIGHT}
+    colour = {
+        "condition": [{"test": "datum.rest", "value": "#c9ced4"}, {"test": "datum.marked", "value": ACCENT}],
+        "value": LIGHT,
+    }
     x = {"field": "value", "type": "quantitative", "scale": {"domain": [0, top]}, **_NO_AXIS}
     return {
         "height": {"step": 24},
@@ -67,7 +97,10 @@ def ranking(values: Values) -> Spec:
         "encoding": {"y": _names(), "x": x},
         "layer": [
             {"mark": {"type": "bar", "height": {"band": 0.66}}, "encoding": {"color": colour}},
-            {"mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": 600}, "encoding": {"text": {"field": "label"}}},
+            {
+                "mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": 600},
+                "encoding": {"text": {"field": "label"}},
+            },
         ],
     }
 
@@ -105,7 +138,15 @@ def seasonal(medians: Values, singles: Values) -> Spec:
     every = [row["index"] for row in [*medians, *singles]]
     low, high = 5 * math.floor(min(every) / 5) - 5, 5 * math.ceil(max(every) / 5) + 5
     scale = {"domain": [low, high], "nice": False, "zero": False}
-    x = {"field": "part", "type": "nominal", "sort": None, "title": None, "axis": {"labelAngle": 0}}
+    order = [row["part"] for row in medians]
+    x = {
+        "field": "part",
+        "type": "nominal",
+        "sort": order,
+        "title": None,
+        "axis": {"labelAngle": 0},
+        "scale": {"domain": order},
+    }
     y = {"field": "index", "type": "quantitative", "title": None, "scale": scale, "axis": {"tickCount": 5}}
     colour = {"condition": {"test": "datum.marked", "value": CONTRAST}, "value": ACCENT}
     return {
@@ -113,7 +154,7 @@ def seasonal(medians: Values, singles: Values) -> Spec:
         "layer": [
             {"data": {"values": [{"index": 100}]}, "mark": {"type": "rule", "color": GREY}, "encoding": {"y": y, "x": {"value": 0}, "x2": {"value": "width"}}},
             {"data": {"values": list(singles)}, "mark": {"type": "point", "filled": True, "size": 28, "color": LIGHT, "opacity": 0.9}},
-            {"data": {"values": list(medians)}, "mark": {"type": "tick", "thickness": 4, "width": {"band": 0.42}}, "encoding": {"color": colour}},
+            {"data": {"values": list(medians)}, "mark": {"type": "tick", "thickness": 4, "opacity": 1, "width": {"band": 0.42}}, "encoding": {"color": colour}},
             {"data": {"values": list(medians)}, "mark": {"type": "text", "align": "left", "dx": 13, "dy": -8, "fontWeight": 600}, "encoding": {"text": {"field": "label"}}},
         ],
     }  # fmt: skip
@@ -123,18 +164,29 @@ def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
     """Lines that start at 100 together: ``period``, ``name``, ``index``; ``ends`` carry labels and where they stand."""
     every = [row["index"] for row in values]
     if logarithmic:
-        low, high = 2 ** math.floor(math.log2(min(every) / 100)) * 100, 2 ** math.ceil(math.log2(max(every) / 100)) * 100
+        low, high = (
+            2 ** math.floor(math.log2(min(every) / 100)) * 100,
+            2 ** math.ceil(math.log2(max(every) / 100)) * 100,
+        )
         ticks = [100 * 2**k for k in range(-12, 13) if low <= 100 * 2**k <= high]
         scale: Spec = {"type": "log", "domain": [low, high], "nice": False}
         axis: Spec = {"values": ticks, "format": ",.0f"}
     else:
         scale, axis = {"zero": False, "nice": True}, {"tickCount": 5}
-    x = {"field": "period", "type": "temporal", "title": None, "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": 1}}}
+    x = {
+        "field": "period",
+        "type": "temporal",
+        "title": None,
+        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": 1}},
+    }
 
     def y(field: str) -> Spec:
         return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": axis}
 
-    colour = {"condition": [{"test": "datum.tone == 1", "value": ACCENT}, {"test": "datum.tone == -1", "value": CONTRAST}], "value": GREY}
+    colour = {
+        "condition": [{"test": "datum.tone == 1", "value": ACCENT}, {"test": "datum.tone == -1", "value": CONTRAST}],
+        "value": GREY,
+    }
     return {
         "height": 320,
         "layer": [
@@ -146,6 +198,45 @@ def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
             {
                 "data": {"values": list(ends)},
                 "mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": 600},
+                "encoding": {"x": x, "y": y("place"), "text": {"field": "label"}, "color": colour},
+            },
+        ],
+    }
+
+
+def lines(values: Values, ends: Values) -> Spec:
+    """One line per entity from zero: ``when``, ``name``, ``value``, ``tone``; ``ends`` carry labels and where they stand."""
+    x = {
+        "field": "when",
+        "type": "ordinal",
+        "sort": None,
+        "title": None,
+        "axis": {"labelAngle": 0, "labelOverlap": True},
+    }
+
+    def y(field: str) -> Spec:
+        return {
+            "field": field,
+            "type": "quantitative",
+            "title": None,
+            "scale": {"zero": True, "nice": True},
+            "axis": {"tickCount": 5},
+        }
+
+    colour = {
+        "condition": [{"test": "datum.tone == 1", "value": ACCENT}, {"test": "datum.tone == -1", "value": CONTRAST}],
+        "value": GREY,
+    }
+    return {
+        "layer": [
+            {
+                "data": {"values": list(values)},
+                "mark": {"type": "line", "strokeWidth": 2.5},
+                "encoding": {"x": x, "y": y("value"), "color": colour, "detail": {"field": "name"}},
+            },
+            {
+                "data": {"values": list(ends)},
+                "mark": {"type": "text", "align": "left", "dx": 8, "fontWeight": 600},
                 "encoding": {"x": x, "y": y("place"), "text": {"field": "label"}, "color": colour},
             },
         ],

@@ -57,10 +57,20 @@ class Findings:
         """A query's id in the evidence."""
         return f"{self._section.id}.{name}"
 
-    def fact(self, key: str, value: float | int | str, kind: Kind, text: str, query: str, note: str = "", unit: str = "") -> Fact:
+    def fact(
+        self, key: str, value: float | int | str, kind: Kind, text: str, query: str, note: str = "", unit: str = ""
+    ) -> Fact:
         """States a value once; a key used again with another value is a bug and raises ValueError."""
         value = float(f"{value:.12g}") if isinstance(value, float) else value
-        fact = Fact(id=f"{self._section.id}.{key}", value=value, kind=kind, text=text, unit=unit, query=self.query(query), note=note)
+        fact = Fact(
+            id=f"{self._section.id}.{key}",
+            value=value,
+            kind=kind,
+            text=text,
+            unit=unit,
+            query=self.query(query),
+            note=note,
+        )
         if self._facts.setdefault(key, fact) != fact:
             raise ValueError(f"the fact {fact.id} has two values")
         return fact
@@ -69,13 +79,17 @@ class Findings:
         """An amount of the measure."""
         measure = self.profile.roles.measure
         text = words.exact(value, measure.whole) if exactly else words.amount(value, measure.whole)
+        if measure.unit and not exactly and measure.unit.casefold() != measure.column.casefold():
+            text += f"{words.NBSP}{measure.unit}"
         return self.fact(key, value, "number", text, query, note, measure.unit)
 
     def count(self, key: str, value: int, query: str, note: str = "") -> Fact:
         """How many."""
         return self.fact(key, value, "count", words.number(value), query, note)
 
-    def percent(self, key: str, value: float, query: str, note: str = "", *, plus: bool = False, bare: bool = False) -> Fact:
+    def percent(
+        self, key: str, value: float, query: str, note: str = "", *, plus: bool = False, bare: bool = False
+    ) -> Fact:
         """A percentage; ``bare`` leaves the sign out, for sentences whose verb says it."""
         return self.fact(key, value, "percent", words.percent(abs(value) if bare else value, plus=plus), query, note)
 
@@ -106,7 +120,14 @@ class Findings:
         """Adds a box."""
         self._section.blocks.append(Note(title=title, spans=spans))
 
-    def table(self, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], query: str = "", text_columns: int = 1) -> Table:
+    def table(
+        self,
+        caption: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        query: str = "",
+        text_columns: int = 1,
+    ) -> Table:
         """Adds a table whose first ``text_columns`` are text and the others numbers."""
         table = _table(caption, columns, rows, self.query(query) if query else "", text_columns)
         self._section.blocks.append(table)
@@ -129,7 +150,9 @@ class Findings:
 
     def result(self, **extra: Any) -> dict[str, Any]:
         """The section as JSON, with what other subtasks want to know beside it."""
-        section = self._section.model_copy(update={"facts": list(self._facts.values()), "queries": list(self._queries.values())})
+        section = self._section.model_copy(
+            update={"facts": list(self._facts.values()), "queries": list(self._queries.values())}
+        )
         return {**section.model_dump(mode="json"), **extra}
 
 

@@ -41,7 +41,13 @@ def hhi(shares_in_percent: Sequence[float]) -> float | None:
 
 def concentration(index: float) -> str:
     """Words of the US Merger Guidelines 2023 (above 1,800 highly) and the Department of Justice (from 1,000 moderately)."""
-    return "highly concentrated" if index > HIGH_HHI else "moderately concentrated" if index >= MODERATE_HHI else "unconcentrated"
+    return (
+        "highly concentrated"
+        if index > HIGH_HHI
+        else "moderately concentrated"
+        if index >= MODERATE_HHI
+        else "unconcentrated"
+    )
 
 
 def top_share(shares_in_percent: Sequence[float], k: int = 4) -> float | None:

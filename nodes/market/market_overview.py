@@ -40,8 +40,7 @@ def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
         queries = {**QUERIES, **levels.QUERIES}
         found = Findings(profile, "market_overview", "Market overview", queries, engine)
         if profile.roles.measure.kind == "intensive":
-            levels.write_overview(found)
-            return found.result()
+            return found.result(levels=levels.write_overview(found))
         return Overview(found).write()
 
 
@@ -86,8 +85,13 @@ class Overview:
         self.found.amount("total_last", last["total"], "size")
         self.found.fact("frame_last", self.when(last), "text", self.when(last), "size")
         self.found.fact("frame_first", self.when(first), "text", self.when(first), "size")
-        came = "averaged" if self.stock else "came to"
-        opening = say(f"{{measure}} {came} {{total}} in {{when}}.", measure=self.name, total=self.total(last), when=self.when(last))
+        came = ("averaged" if self.profile.per_frame > 1 else "was") if self.stock else "came to"
+        opening = say(
+            f"{{measure}} {came} {{total}} in {{when}}.",
+            measure=self.name,
+            total=self.total(last),
+            when=self.when(last),
+        )
         if len(self.sizes) < 2:
             return [opening]
         return [opening, *self._growth(first, last), *self._extremes()]
@@ -96,10 +100,11 @@ class Overview:
         before = self.sizes[-2]
         result = []
         if (yoy := formulas.change_percent(last["total"], before["total"])) is not None:
-            signed = self.found.percent("change_last", yoy, "size", f"{self.when(last)} on {self.when(before)}")
+            self.found.percent("change_last", yoy, "size", f"{self.when(last)} on {self.when(before)}")
             bare = self.found.percent("change_last_size", abs(yoy), "size", "without its sign")
-            result.append(say(f"That is {{change}} {words.more(yoy)} than in {{when}}.", change=bare, when=self.when(before)))
-            assert signed
+            result.append(
+                say(f"That is {{change}} {words.more(yoy)} than in {{when}}.", change=bare, when=self.when(before))
+            )
         change = formulas.change_percent(last["total"], first["total"])
         if change is not None and len(self.sizes) > 2:
             self.found.percent("change_first_last", change, "size", f"{self.when(last)} on {self.when(first)}")
@@ -129,12 +134,17 @@ class Overview:
         self.found.fact("frame_high", self.when(high), "text", self.when(high), "size")
         self.found.fact("frame_low", self.when(low), "text", self.when(low), "size")
         self.found.count("frames", len(self.sizes), "size")
-        template = f"Of {many} complete {self.frame}s {{high}} was the highest ({{most}}) and {{low}} the lowest ({{least}})."
+        template = (
+            f"Of {many} complete {self.frame}s {{high}} was the highest ({{most}}) and {{low}} the lowest ({{least}})."
+        )
         return [say(template, high=self.when(high), most=self.total(high), low=self.when(low), least=self.total(low))]
 
     def _confidence(self) -> str:
         """Tested: complete data, more than three cycles, and a direction that holds when the start moves by one."""
-        whole, moved = self.yearly_growth(self.sizes), self.yearly_growth(self.sizes[1:]) if len(self.sizes) > 3 else None
+        whole, moved = (
+            self.yearly_growth(self.sizes),
+            self.yearly_growth(self.sizes[1:]) if len(self.sizes) > 3 else None,
+        )
         flips = whole is None or moved is None or (whole > 0) != (moved > 0)
         return formulas.confidence(sum([bool(self.profile.gaps), len(self.sizes) <= 3, flips]))
 
@@ -144,22 +154,38 @@ class Overview:
         periods = self.found.count("periods", row["periods"], "everything")
         start, end = words.period(row["first"], grain), words.period(row["last"], grain)
         if self.stock:
-            return [say(f"The figures rest on {{rows}} rows over {{n}} {grain}s, {start} to {end}; a stock is averaged over time.", rows=rows, n=periods)]
+            return [
+                say(
+                    f"The figures rest on {{rows}} rows over {{n}} {self._unit(row)}, {start} to {end}; a stock is averaged over time.",
+                    rows=rows,
+                    n=periods,
+                )
+            ]
         total = self.found.amount("total_all", row["total"], "everything", exactly=True)
-        template = f"All {{rows}} rows together hold a total of {{total}} over {{n}} {grain}s, {start} to {end}."
+        template = f"All {{rows}} rows together hold a total of {{total}} over {{n}} {self._unit(row)}, {start} to {end}."
         return [say(template, rows=rows, total=total, n=periods)]
+
+    def _unit(self, row: Row) -> str:
+        grain = self.profile.roles.time.grain
+        return grain if row["periods"] == 1 else f"{grain}s"
 
     def _incomplete(self) -> list[list[Span]]:
         result = []
         if part := self.profile.partial_first:
             months = words.months_of(part.first, part.last, self.profile.roles.time.grain)
-            result.append(say(f"{part.year} is incomplete at the start of the file ({months}) and left out of yearly figures."))
+            result.append(
+                say(f"{part.year} is incomplete at the start of the file ({months}) and left out of yearly figures.")
+            )
         part = self.profile.partial_last
         if not part:
             return result
         grain = self.profile.roles.time.grain
         held = words.months_of(part.first, part.last, grain)
-        why = f"it holds {held}, {part.periods} of {part.usual} {grain}s" if grain != "year" else "it has far fewer rows than the years before"
+        why = (
+            f"it holds {held}, {part.periods} of {part.usual} {grain}s"
+            if grain != "year"
+            else "it has far fewer rows than the years before"
+        )
         result.append(say(f"{part.year} is incomplete: {why}. It is left out of every yearly figure."))
         return result + (self._like_for_like(part.year) if grain != "year" else [])
 
@@ -173,10 +199,14 @@ class Overview:
             return []
         held = words.months_of(part.first, part.last, self.profile.roles.time.grain).removesuffix(" only")
         self.found.fact("like_for_like_span", f"{held} {year}", "text", f"{held} {year}", "like_for_like")
-        self.found.percent("like_for_like", change, "like_for_like", f"{held} {year} on the same of {year - 1}", plus=True)
+        self.found.percent(
+            "like_for_like", change, "like_for_like", f"{held} {year} on the same of {year - 1}", plus=True
+        )
         bare = self.found.percent("like_for_like_size", abs(change), "like_for_like", "without its sign")
         total = self.found.amount("like_for_like_total", rows[1]["total"], "like_for_like")
-        template = f"Like for like, {held} {year} came to {{total}}, {{change}} {words.more(change)} than {held} {year - 1}."
+        template = (
+            f"Like for like, {held} {year} came to {{total}}, {{change}} {words.more(change)} than {held} {year - 1}."
+        )
         return [say(template, total=total, change=bare)]
 
     def _changes(self) -> list[str]:
@@ -191,15 +221,27 @@ class Overview:
 
     def _table(self) -> None:
         whole = self.profile.roles.measure.whole
-        exact = [self.found.amount(f"exact_{row['frame']}", row["total"], "size", exactly=True).text for row in self.sizes]
-        rows = [[self.when(row), total, change or "n/a"] for row, total, change in zip(self.sizes, exact, self._changes(), strict=True)]
+        exact = [
+            self.found.amount(f"exact_{row['frame']}", row["total"], "size", exactly=True).text for row in self.sizes
+        ]
+        rows = [
+            [self.when(row), total, change or "n/a"]
+            for row, total, change in zip(self.sizes, exact, self._changes(), strict=True)
+        ]
         caption = f"{self.name} per complete {self.frame}" + ("" if whole else ", rounded")
-        self.found.table(caption, [self.frame.capitalize(), "Mean" if self.stock else "Total", f"On the {self.frame} before"], rows[-40:], "size")
+        self.found.table(
+            caption,
+            [self.frame.capitalize(), "Mean" if self.stock and self.profile.per_frame > 1 else "Total", f"On the {self.frame} before"],
+            rows[-40:],
+            "size",
+        )
 
     def _size_chart(self) -> None:
         shown, changes = self.sizes[-60:], self._changes()[-60:]
         top = max(row["total"] for row in shown)
-        size, unit = next(((s, n) for s, n in ((1e9, "billions"), (1e6, "millions"), (1e4, "thousands")) if top >= s), (1, ""))
+        size, unit = next(
+            ((s, n) for s, n in ((1e9, "billions"), (1e6, "millions"), (1e4, "thousands")) if top >= s), (1, "")
+        )
         scale = 1e3 if size == 1e4 else size
         marked = {self.found._facts[key].text for key in ("frame_high", "frame_low") if key in self.found._facts}
         values = [
@@ -209,15 +251,25 @@ class Overview:
         ]  # fmt: skip
         title, message = self._size_title()
         measure = self.profile.roles.measure
-        subtitle = ", ".join(filter(None, [self.name, measure.unit or "unit not stated", unit, f"per {self.frame}"]))
+        subtitle = ", ".join(
+            filter(
+                None,
+                [
+                    self.name,
+                    measure.unit or "unit not stated",
+                    unit if len(shown) <= MOST_BARS else "",
+                    f"per {self.frame}",
+                ],
+            )
+        )
         subtitle += " and change on the year before. Complete years only." if self.frame == "year" else "."
         alt = f"Bar chart, {self.when(shown[0])} to {self.when(shown[-1])}: {message}"
         columns = [self.frame.capitalize(), self.profile.roles.measure.column, "On the one before"]
-        rows = [[self.when(row), words.exact(row["total"], measure.whole), change or "n/a"] for row, change in zip(shown, changes, strict=True)]
-        if len(shown) <= MOST_BARS:
-            spec = figures.bars_over_time(values, labels=True)
-        else:
-            spec = figures.bars_over_time(values, labels=False)
+        rows = [
+            [self.when(row), words.exact(row["total"], measure.whole), change or "n/a"]
+            for row, change in zip(shown, changes, strict=True)
+        ]
+        spec = figures.bars_over_time(values, labels=len(shown) <= MOST_BARS)
         self.found.figure("size", title, subtitle, alt, spec, columns, rows, "size")
 
     def _size_title(self) -> tuple[str, str]:
@@ -241,12 +293,44 @@ class Overview:
         values = [{"period": row["period"], "value": row["total"], "mean": row["mean"]} for row in rows]
         means = [row for row in rows if row["mean"] is not None]
         first, last = means[0], means[-1]
-        high, low = max(means, key=lambda row: row["mean"]), min(means, key=lambda row: row["mean"])
-        title = f"The 12-month mean was lowest in {words.period(low['period'], 'month', brief=True)} and highest in {words.period(high['period'], 'month', brief=True)}"
+        title = self._course_title(means)
         zero = min(row["total"] for row in rows) < 0.4 * max(row["total"] for row in rows)
-        subtitle = f"{self.name} per month (thin) and mean of 12 months (thick), {words.period(rows[0]['period'], 'month', brief=True)} to " + (
-            f"{words.period(rows[-1]['period'], 'month', brief=True)}." + ("" if zero else " The axis does not start at zero.")
+        subtitle = (
+            f"{self.name} per month (thin) and mean of 12 months (thick), {words.period(rows[0]['period'], 'month', brief=True)} to "
+            + (
+                f"{words.period(rows[-1]['period'], 'month', brief=True)}."
+                + ("" if zero else " The axis does not start at zero.")
+            )
         )
         alt = f"Line chart of {len(rows)} months: {title}; the mean went from {words.amount(first['mean'], False)} to {words.amount(last['mean'], False)}."
-        cells = [[words.period(row["period"], "month", brief=True), words.exact(row["total"], whole), words.number(row["mean"]) if row["mean"] is not None else ""] for row in rows]
-        self.found.figure("course", title, subtitle, alt, figures.course(values, "12-month mean", zero), ["Month", self.profile.roles.measure.column, "12-month mean"], cells, "course")
+        cells = [
+            [
+                words.period(row["period"], "month", brief=True),
+                words.exact(row["total"], whole),
+                words.number(row["mean"]) if row["mean"] is not None else "",
+            ]
+            for row in rows
+        ]
+        self.found.figure(
+            "course",
+            title,
+            subtitle,
+            alt,
+            figures.course(values, "12-month mean", zero),
+            ["Month", self.profile.roles.measure.column, "12-month mean"],
+            cells,
+            "course",
+        )
+
+    def _course_title(self, means: list[Row]) -> str:
+        """From the low to the later high of the moving mean, or the reverse, with the change between the two."""
+        low, high = min(means, key=lambda row: row["mean"]), max(means, key=lambda row: row["mean"])
+        start, end = sorted((low, high), key=lambda row: str(row["period"]))
+        change = formulas.change_percent(end["mean"], start["mean"])
+        names = [words.period(row["period"], "month", brief=True) for row in (start, end)]
+        if change is None or start is end:
+            return "The months and their 12-month mean"
+        by = self.found.percent("course_change", abs(change), "course", "12-month mean, without its sign").text
+        if start is low:
+            return f"The 12-month mean rose by {by} from its low in {names[0]} to its high in {names[1]}"
+        return f"The 12-month mean fell by {by} from its high in {names[0]} to its low in {names[1]}"

@@ -32,26 +32,54 @@ def make_plan(goal: str, data: Sequence[str | Path], profile: Any = None) -> lis
     paths = [str(Path(path).absolute()) for path in data]
     minutes = _reading_minutes(paths)
     subtasks = [
-        _subtask("collect_data", "Collect data", "Read the data files once and keep their rows", [], minutes, paths=paths),
-        _subtask("profile_data", "Profile data", "Decide what each column is for and check the data", ["collect_data"], minutes),
+        _subtask(
+            "collect_data", "Collect data", "Read the data files once and keep their rows", [], minutes, paths=paths
+        ),
+        _subtask(
+            "profile_data",
+            "Profile data",
+            "Decide what each column is for and check the data",
+            ["collect_data"],
+            minutes,
+        ),
         _subtask("market_overview", "Market overview", "Size, growth and course", ["profile_data"], 0.05),
-        _subtask("competitor_analysis", "Competitor analysis", "Shares, winners and losers, concentration", ["profile_data"], 0.05),
+        _subtask(
+            "competitor_analysis",
+            "Competitor analysis",
+            "Shares, winners and losers, concentration",
+            ["profile_data"],
+            0.05,
+        ),
         _subtask("trends_analysis", "Trends analysis", "Direction, seasons, highs and lows", ["profile_data"], 0.05),
     ]
     subtasks += [_chart(analysis) for analysis in ANALYSES]
     findings = ["profile_data", *ANALYSES]
     subtasks += [
         _subtask("recommendations", "Recommendations", "Advice that the figures bear out", findings, 0.02),
-        _subtask("summary", "Executive summary", "Five findings with their confidence", [*findings, "recommendations"], 0.02),
+        _subtask(
+            "summary", "Executive summary", "Five findings with their confidence", [*findings, "recommendations"], 0.02
+        ),
         _subtask("method", "Method", "How each figure was made", findings, 0.02),
     ]
     everything = [subtask["id"] for subtask in subtasks]
     title = title_of(goal)
     texts = {"title": title, "subtitle": _subtitle(paths), "goal": goal}
-    return [*subtasks, _subtask("compile_report", "Compile report", "Put the sections together as Markdown, HTML and PDF", everything, 0.1, **texts)]
+    return [
+        *subtasks,
+        _subtask(
+            "compile_report",
+            "Compile report",
+            "Put the sections together as Markdown, HTML and PDF",
+            everything,
+            0.1,
+            **texts,
+        ),
+    ]
 
 
-def _subtask(kind: str, name: str, description: str, dependencies: Sequence[str], minutes: float, **params: Any) -> dict[str, Any]:
+def _subtask(
+    kind: str, name: str, description: str, dependencies: Sequence[str], minutes: float, **params: Any
+) -> dict[str, Any]:
     return {
         "id": kind, "name": name, "description": description, "type": kind, "params": params,
         "dependencies": list(dependencies), "estimated_time": minutes,

@@ -40,7 +40,9 @@ def title_block(profile: Profile) -> list[tuple[str, str]]:
     if len(profile.files) > 3:
         names = f"{profile.files[0].name} and {len(profile.files) - 1} more files"
     measure, grain = profile.roles.measure, profile.roles.time.grain
-    unit = f"{words.quoted(measure.column)}, " + (f"in {measure.unit}" if measure.unit else "unit not stated in the file")
+    unit = f"{words.quoted(measure.column)}, " + (
+        f"in {measure.unit}" if measure.unit else "unit not stated in the file"
+    )
     span = f"{words.period(profile.first, grain)} to {words.period(profile.last, grain)}"
     return [
         ("Source", f"{names}\nsha256 {profile.files[0].sha256[:12]}…"),

@@ -56,7 +56,9 @@ class Quality:
     def _key(self) -> list[str]:
         """What should tell rows apart: the period's columns, who is compared, and any other category."""
         named = [*self.roles.time.columns, *([self.roles.entity.column] if self.roles.entity else [])]
-        named += [c.column for c in self.roles.columns if c.role in ("other category", "text", "id") and c.column not in named]
+        named += [
+            c.column for c in self.roles.columns if c.role in ("other category", "text", "id") and c.column not in named
+        ]
         return [quoted(name) for name in named]
 
     def _given_share_sql(self) -> str:
@@ -86,18 +88,44 @@ class Quality:
             *self._share(), *self._totals(), *self._signs(row), *self._twins(),
         ]  # fmt: skip
         if not self.roles.measure.unit:
-            lines.append((f"No unit for {words.quoted(self.roles.measure.column)}", "the measure", "the column’s name is used as it is", "unit not stated in the file"))
-        self.found.table("What was found and done", ["Finding", "Extent", "What was done", "Effect on the figures"], lines, text_columns=4)
+            lines.append(
+                (
+                    f"No unit for {words.quoted(self.roles.measure.column)}",
+                    "the measure",
+                    "the column’s name is used as it is",
+                    "unit not stated in the file",
+                )
+            )
+        self.found.table(
+            "What was found and done",
+            ["Finding", "Extent", "What was done", "Effect on the figures"],
+            lines,
+            text_columns=4,
+        )
         return self.found.result()
 
     def _missing(self, row: Row) -> list[Line]:
         lines: list[Line] = []
         if undated := row["rows"] - row["dated"]:
             rows = self.found.count("undated", undated, "rows").text
-            lines.append((f"No readable date in {words.quoted(self.roles.time.columns[0])}", f"{rows} rows", "left out", "not in any figure"))
+            lines.append(
+                (
+                    f"No readable date in {words.quoted(self.roles.time.columns[0])}",
+                    f"{rows} rows",
+                    "left out",
+                    "not in any figure",
+                )
+            )
         if empty := row["rows"] - row["measured"]:
             rows = self.found.count("unmeasured", empty, "rows").text
-            lines.append((f"No number in {words.quoted(self.roles.measure.column)}", f"{rows} rows", "left out", "not in any figure"))
+            lines.append(
+                (
+                    f"No number in {words.quoted(self.roles.measure.column)}",
+                    f"{rows} rows",
+                    "left out",
+                    "not in any figure",
+                )
+            )
         if self.roles.entity and row["rows"] > row["named"]:
             lines.append(self._not_stated())
         return lines
@@ -112,7 +140,12 @@ class Quality:
         amount = self.found.amount("not_stated_amount", row["amount"] or 0, "not_stated", exactly=True).text
         part = (row["amount"] or 0) / row["total"] * 100
         share = self.found.fact("not_stated_share", part, "percent", _small_percent(part), "not_stated").text
-        return what, f"{rows} rows, {amount} in {words.quoted(self.roles.measure.column)}", "kept in totals, shown as “not stated”, in no ranking", f"{share} of the total"
+        return (
+            what,
+            f"{rows} rows, {amount} in {words.quoted(self.roles.measure.column)}",
+            "kept in totals, shown as “not stated”, in no ranking",
+            f"{share} of the total",
+        )
 
     def _aside(self) -> list[Line]:
         return [
@@ -125,10 +158,29 @@ class Quality:
         grain = self.roles.time.grain
         for part in (self.window.partial_first, self.window.partial_last):
             if part and grain == "year":
-                lines.append((f"{part.year} looks incomplete", "far fewer rows than the years beside it", "left out of yearly figures", "would read as a jump that is none"))
+                lines.append(
+                    (
+                        f"{part.year} looks incomplete",
+                        "far fewer rows than the years beside it",
+                        "left out of yearly figures",
+                        "would read as a jump that is none",
+                    )
+                )
             elif part:
                 held = words.months_of(part.first, part.last, grain)
-                lines.append((f"{part.year} is incomplete: {held}", f"{part.periods} of {part.usual} {grain}s", "left out of yearly figures", "compared with the same part of the year before"))
+                effect = (
+                    "no yearly figure is given"
+                    if self.roles.measure.kind == "intensive"
+                    else "compared with the same part of the year before"
+                )
+                lines.append(
+                    (
+                        f"{part.year} is incomplete: {held}",
+                        f"{part.periods} of {part.usual} {grain}s",
+                        "left out of yearly figures",
+                        effect,
+                    )
+                )
         return lines
 
     def _gaps(self) -> list[Line]:
@@ -143,18 +195,33 @@ class Quality:
         summed = "added" if self.roles.measure.kind != "intensive" else "averaged"
         if extra := self.found.rows("same_rows")[0]["extra"]:
             rows = self.found.count("same_rows", extra, "same_rows").text
-            lines.append(("Rows that repeat another in full", f"{rows} rows", f"kept and {summed}", "may be counted twice"))
+            lines.append(
+                ("Rows that repeat another in full", f"{rows} rows", f"kept and {summed}", "may be counted twice")
+            )
         counts = self.found.rows("same_keys_count")[0]
         if not counts["keys"] or counts["rows"] > 0.2 * self.profile.rows:
             return lines
         example = self.found.rows("same_keys")[0]
         names = [str(value) for key, value in example.items() if key not in ("k", "low", "high")]
         keys = self.found.count("same_keys", counts["keys"], "same_keys_count").text
-        which = f"Repeated key: {', '.join(names)}" if counts["keys"] == 1 else f"{keys} repeated keys, such as {', '.join(names)}"
+        which = (
+            f"Repeated key: {', '.join(names)}"
+            if counts["keys"] == 1
+            else f"{keys} repeated keys, such as {', '.join(names)}"
+        )
         whole = self.roles.measure.whole
         low, high = (words.exact(float(example[key] or 0), whole) for key in ("high", "low"))
         self.found.fact("same_keys_high", float(example["high"] or 0), "number", low, "same_keys")
-        lines.append((which, f"{keys} key, {words.number(counts['rows'])} rows ({low} and {high})" if counts["keys"] == 1 else f"{words.number(counts['rows'])} rows", summed, "none else"))
+        lines.append(
+            (
+                which,
+                f"{keys} key, {words.number(counts['rows'])} rows ({low} and {high})"
+                if counts["keys"] == 1
+                else f"{words.number(counts['rows'])} rows",
+                summed,
+                "none else",
+            )
+        )
         return lines
 
     def _share(self) -> list[Line]:
@@ -164,23 +231,46 @@ class Quality:
         gap = self.found.fact("given_share_gap", row["gap"], "points", words.number(row["gap"], 2), "given_share").text
         meaning = "rounding" if row["gap"] <= 0.06 else "larger than rounding: see which is right"
         rows = self.found.count("given_share_rows", row["rows"], "given_share").text
-        return [(f"{words.quoted(self.roles.share)} gives shares already", f"{rows} rows", "checked, not used; shares computed anew", f"largest difference {gap} points, {meaning}")]
+        return [
+            (
+                f"{words.quoted(self.roles.share)} gives shares already",
+                f"{rows} rows",
+                "checked, not used; shares computed anew",
+                f"largest difference {gap} points, {meaning}",
+            )
+        ]
 
     def _totals(self) -> list[Line]:
         if not self.roles.entity or not self.roles.entity.totals:
             return []
         rows = self.found.count("total_rows", self.found.rows("totals")[0]["rows"], "totals").text
         named = words.listed([words.quoted(total) for total in self.roles.entity.totals])
-        return [(f"{named}: the sum of the others", f"{rows} rows", "left out of sums and rankings", "without this everything would count twice")]
+        return [
+            (
+                f"{named}: the sum of the others",
+                f"{rows} rows",
+                "left out of sums and rankings",
+                "without this everything would count twice",
+            )
+        ]
 
     def _signs(self, row: Row) -> list[Line]:
         lines: list[Line] = []
         if row["negative"]:
             rows = self.found.count("negative", row["negative"], "rows").text
-            lines.append((f"Negative {words.quoted(self.roles.measure.column)}", f"{rows} rows", "kept", "may be returns or corrections"))
+            lines.append(
+                (
+                    f"Negative {words.quoted(self.roles.measure.column)}",
+                    f"{rows} rows",
+                    "kept",
+                    "may be returns or corrections",
+                )
+            )
         if row["zero"]:
             rows = self.found.count("zero", row["zero"], "rows").text
-            lines.append((f"{words.quoted(self.roles.measure.column)} is zero", f"{rows} rows", "kept", "counted as no amount"))
+            lines.append(
+                (f"{words.quoted(self.roles.measure.column)} is zero", f"{rows} rows", "kept", "counted as no amount")
+            )
         return lines
 
     def _twins(self) -> list[Line]:
@@ -188,8 +278,21 @@ class Quality:
         if not self.roles.entity or not row["groups"]:
             return []
         groups = self.found.count("twins", row["groups"], "twins").text
-        return [(f"Spellings that differ only in case or spaces: {row['example']}", f"{groups} names", "left apart", "shares of these are split")]
+        return [
+            (
+                f"Spellings that differ only in case or spaces: {row['example']}",
+                f"{groups} names",
+                "left apart",
+                "shares of these are split",
+            )
+        ]
 
 
 def _small_percent(value: float) -> str:
-    return words.percent(value) if value >= 0.05 else f"{words.number(value, 3)}{words.NBSP}%" if value >= 0.0005 else f"below 0.001{words.NBSP}%"
+    return (
+        words.percent(value)
+        if value >= 0.05
+        else f"{words.number(value, 3)}{words.NBSP}%"
+        if value >= 0.0005
+        else f"below 0.001{words.NBSP}%"
+    )

@@ -30,8 +30,7 @@ def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
         found = Findings(profile, "trends_analysis", "Trends analysis", {**QUERIES, **levels.QUERIES}, engine)
         if profile.roles.measure.kind == "intensive":
-            levels.write_trends(found)
-            return found.result()
+            return found.result(levels=levels.write_trends(found))
         return Trends(found).write()
 
 
@@ -60,7 +59,14 @@ class Trends:
         ups = sum(b["total"] > a["total"] for a, b in zip(sizes, sizes[1:], strict=False))
         rises = self.found.count("rises", ups, "sizes")
         steps = self.found.count("steps", len(sizes) - 1, "sizes")
-        result = [say(f"{{name}} rose in {{ups}} of {{steps}} comparisons of a {self.profile.frame} with the one before.", name=self.name, ups=rises, steps=steps)]
+        result = [
+            say(
+                f"{{name}} rose in {{ups}} of {{steps}} comparisons of a {self.profile.frame} with the one before.",
+                name=self.name,
+                ups=rises,
+                steps=steps,
+            )
+        ]
         return [*result, *self._last_run(sizes), *self._halves(sizes)]
 
     def _last_run(self, sizes: list[Row]) -> list[list[Span]]:
@@ -74,7 +80,12 @@ class Trends:
             return []
         fact = self.found.percent("run", abs(change), "sizes", "without its sign")
         since, last = (words.period(row["frame"], self.profile.frame) for row in (sizes[start], sizes[-1]))
-        return [say(f"Since {since} it has {'risen' if rising else 'fallen'} without a break, by {{change}} to {last}.", change=fact)]
+        return [
+            say(
+                f"Since {since} it has {'risen' if rising else 'fallen'} without a break, by {{change}} to {last}.",
+                change=fact,
+            )
+        ]
 
     def _halves(self, sizes: list[Row]) -> list[list[Span]]:
         """Growth between the means of the first and the last three frames, which single years cannot tilt."""
@@ -85,7 +96,12 @@ class Trends:
         if rate is None:
             return []
         fact = self.found.percent("cagr_of_means", rate, "sizes", "between means of three years", plus=True)
-        return [say("Between the mean of the first three and of the last three years the yearly change was {rate}.", rate=fact)]
+        return [
+            say(
+                "Between the mean of the first three and of the last three years the yearly change was {rate}.",
+                rate=fact,
+            )
+        ]
 
     def _season(self) -> dict[str, Any]:
         if self.grain == "year":
@@ -97,7 +113,9 @@ class Trends:
         parts = [(dt.date.fromisoformat(row["period"]).month - 1) * per_year // 12 + 1 for row in rows]
         season = formulas.season([row["total"] for row in rows], parts, per_year) if whole else None
         if season is None:
-            self.found.say(f"A season is not given: that takes at least three full cycles of {self.grain}s without gaps or zeros.")
+            self.found.say(
+                f"A season is not given: that takes at least three full cycles of {self.grain}s without gaps or zeros."
+            )
             return {}
         return self._write_season(season, rows)
 
@@ -108,21 +126,38 @@ class Trends:
         best, worst = (pick(season.index, key=lambda part: season.index[part]) for pick in (max, min))
         word = formulas.strength_word(season.strength)
         for part, value in season.index.items():
-            self.found.fact(f"season/{part}", value, "index", words.number(value), "periods", "seasonal index, 100 = trend")
-        strength = self.found.fact("strength", season.strength, "number", words.number(season.strength, 2), "periods", "seasonal strength F")
+            self.found.fact(
+                f"season/{part}", value, "index", words.number(value), "periods", "seasonal index, 100 = trend"
+            )
+        strength = self.found.fact(
+            "strength", season.strength, "number", words.number(season.strength, 2), "periods", "seasonal strength F"
+        )
         self.found.fact("best_part", self._part(best), "text", self._part(best), "periods")
         self.found.fact("worst_part", self._part(worst), "text", self._part(worst), "periods")
         facts = self.found._facts
         template = f"The {self.grain}s have a {word} pattern (strength {{strength}} on a scale from 0 to 1). {self._part(best)} is the highest with a seasonal index of {{high}} (100 is the trend), {self._part(worst)} the lowest with {{low}}; medians of {{cycles}} years."
         cycles = self.found.count("cycles", season.cycles, "periods")
-        self.found.say(template, strength=strength, high=facts[f"season/{best}"], low=facts[f"season/{worst}"], cycles=cycles)
+        self.found.say(
+            template, strength=strength, high=facts[f"season/{best}"], low=facts[f"season/{worst}"], cycles=cycles
+        )
         self._season_chart(season, rows, best, worst, word)
         return {"best": self._part(best), "worst": self._part(worst), "word": word, "cycles": season.cycles}
 
     def _season_chart(self, season: formulas.Season, rows: list[Row], best: int, worst: int, word: str) -> None:
         index = season.index
-        medians = [{"part": self._part(p, brief=True), "index": index[p], "label": words.number(index[p]), "marked": p in (best, worst)} for p in sorted(index)]
-        singles = [{"part": self._part(part, brief=True), "index": value, "year": rows[at]["period"][:4]} for at, part, value in season.single]
+        medians = [
+            {
+                "part": self._part(p, brief=True),
+                "index": index[p],
+                "label": words.number(index[p]),
+                "marked": p in (best, worst),
+            }
+            for p in sorted(index)
+        ]
+        singles = [
+            {"part": self._part(part, brief=True), "index": value, "year": rows[at]["period"][:4]}
+            for at, part, value in season.single
+        ]
         title = f"{self._part(best)} is {words.percent(index[best] - 100)} above the trend, {self._part(worst)} {words.percent(100 - index[worst])} below"
         title += "; the pattern is weak" if word == "weak" else ""
         self.found.percent("best_above", index[best] - 100, "periods", "seasonal index less 100")
@@ -130,12 +165,22 @@ class Trends:
         subtitle = f"Seasonal index (100 = trend): median of {season.cycles} years as a bar, each year as a dot. Strength {words.number(season.strength, 2)}: {word}. The axis does not start at zero."
         cells = [[row["part"], row["label"]] for row in medians]
         alt = f"Chart of {len(medians)} seasonal indices: {title}."
-        self.found.figure("season", title, subtitle, alt, figures.seasonal(medians, singles), [self.grain.capitalize(), "Index"], cells, "periods")
+        self.found.figure(
+            "season",
+            title,
+            subtitle,
+            alt,
+            figures.seasonal(medians, singles),
+            [self.grain.capitalize(), "Index"],
+            cells,
+            "periods",
+        )
 
     def _extremes(self) -> list[list[Span]]:
         if self.grain == "year":
             return []
-        rows = self.found.rows("periods")
+        years = {frame[:4] for frame in self.profile.frames}
+        rows = [row for row in self.found.rows("periods") if row["period"][:4] in years]
         if len(rows) < 6:
             return []
         high, low = max(rows, key=lambda row: row["total"]), min(rows, key=lambda row: row["total"])

@@ -49,7 +49,7 @@ def short(value: float, whole: bool) -> str:
 def percent(value: float, *, plus: bool = False) -> str:
     """One decimal and a no-break space; changes above 999 % as a multiple."""
     if value > 999:
-        return f"×{NBSP}{number(value / 100 + 1, 1)}" if plus else f"{number(value)}{NBSP}%"
+        return f"×{number(value / 100 + 1, 1)}" if plus else f"{number(value)}{NBSP}%"
     return f"{number(value, 1, plus=plus)}{NBSP}%"
 
 
@@ -94,8 +94,10 @@ def months_of(first: str, last: str, grain: Grain) -> str:
 def pace(yearly: float) -> str:
     """The one table of words for a yearly change in percent; our own convention."""
     size = abs(yearly)
-    return "was flat" if size < 1 else ("rose" if yearly > 0 else "fell") + (
-        " slowly" if size < 3 else " clearly" if size < 10 else " steeply"
+    return (
+        "was flat"
+        if size < 1
+        else ("rose" if yearly > 0 else "fell") + (" slowly" if size < 3 else " clearly" if size < 10 else " steeply")
     )
 
 

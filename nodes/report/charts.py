@@ -71,7 +71,9 @@ def theme() -> dict[str, Any]:
         "bar": {"color": ACCENT},
         "line": {"color": ACCENT, "strokeWidth": 2},
         "area": {"color": ACCENT_LIGHT},
-        "point": {"color": ACCENT, "size": 50},
+        "point": {"color": ACCENT, "size": 50, "opacity": 1},
+        "circle": {"opacity": 1},
+        "tick": {"opacity": 1},
         "rule": {"color": MID},
         "text": {"color": INK, "fontSize": 12},
     }
@@ -153,7 +155,7 @@ def _width(svg: str) -> float:
 
 
 def _title(figure: Figure) -> dict[str, Any]:
-    return {"text": textwrap.wrap(figure.title, 84), "subtitle": textwrap.wrap(figure.subtitle, 112)}
+    return {"text": textwrap.wrap(figure.title, 84), "subtitle": textwrap.wrap(figure.subtitle, 122)}
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

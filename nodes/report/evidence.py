@@ -14,7 +14,7 @@ from holdfast.nodes.report.text import labels, slug
 def to_evidence(document: Document, sources: list[dict[str, Any]], authors: dict[str, str]) -> bytes:
     """The evidence as JSON, the same bytes from run to run; ``authors`` gives the subtask behind a section's id.
 
-    Raises BadInput if the text states a fact, or a fact a query, that the document does not hold.
+    Raises BadInput as ``require_backing`` does.
     """
     require_backing(document)
     value = {
@@ -30,11 +30,15 @@ def to_evidence(document: Document, sources: list[dict[str, Any]], authors: dict
 
 
 def require_backing(document: Document) -> None:
-    """Raises BadInput unless each span's fact and each fact's, table's and figure's query is in the document."""
-    facts = {fact.id: fact.query for section in document.sections for fact in section.facts}
+    """Raises BadInput unless each fact stated and each query named is in the document, with one meaning only."""
+    facts = {fact.model_dump_json(): fact for section in document.sections for fact in section.facts}.values()
+    queries = _queries(document)
+    for kind, ids in (("fact", [fact.id for fact in facts]), ("query", [query.id for query in queries])):
+        if twice := sorted({name for name in ids if ids.count(name) > 1}):
+            raise BadInput(f"two subtasks give another {kind} under the same id: {', '.join(twice)}")
     stated = {span.fact for section in document.sections for span in _spans(section)} - {""}
-    named = {*facts.values(), *(table["query"] for table in _tables(document))} - {""}
-    missing = (stated - facts.keys()) | (named - {query.id for query in _queries(document)})
+    named = {*(fact.query for fact in facts), *(table["query"] for table in _tables(document))} - {""}
+    missing = (stated - {fact.id for fact in facts}) | (named - {query.id for query in queries})
     if missing:
         raise BadInput(f"the report names facts or queries that no subtask gave: {', '.join(sorted(missing))}")
 

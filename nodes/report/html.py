@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.report import charts
 from holdfast.nodes.report.document import Block, Document, Heading, Section
-from holdfast.nodes.report.text import labels, printable, slug
+from holdfast.nodes.report.text import LONG_WORD, labels, printable, slug
 
 _SHORT = re.compile(r"#([0-9a-f])([0-9a-f])([0-9a-f])", re.IGNORECASE)
 _PAINTS = ("fill", "stroke")
@@ -45,7 +45,12 @@ def to_html(document: Document, drawings: Mapping[str, charts.Drawing]) -> str:
             for section, names in zip(document.sections, labels(document), strict=True)
         ],
         queries={query.id: query for section in document.sections for query in section.queries},
-        query_of={fact.id: fact.query for section in document.sections for fact in section.facts},
+        query_of={
+            fact.id: fact.query
+            for section in document.sections
+            for fact in section.facts
+            if fact.kind not in ("text", "year")
+        },
         figures=figures,
         dark=_dark_rules(figures.values()),
         font=charts.font_data(),
@@ -68,6 +73,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["slug"] = slug
+    environment.tests["long"] = lambda text: bool(LONG_WORD.search(text))
     environment.filters["svg"] = _with_label
     return environment
 

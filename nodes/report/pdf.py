@@ -7,6 +7,7 @@ escape and no name can become a command.  The page itself is templates/report.ty
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.report import charts
 from holdfast.nodes.report.document import Document, Section
-from holdfast.nodes.report.text import labels, printable, slug
+from holdfast.nodes.report.text import LONG_WORD, labels, printable, slug
 
+_ZERO_SPACE = "\u200b"
+_NOT_SHOWN = ("type", "name", "alt", "confidence", "fact")
 _TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 
 
@@ -41,9 +44,20 @@ def to_pdf(document: Document, drawings: Mapping[str, charts.Drawing]) -> bytes:
     return pdf
 
 
+def _breakable(value: Any) -> Any:
+    """The same with places to break inside long words such as hashes, or a line would leave the page."""
+    if isinstance(value, str):
+        return LONG_WORD.sub(lambda match: _ZERO_SPACE.join(re.findall(".{1,8}", match[0])), value)
+    if isinstance(value, list):
+        return [_breakable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: item if key in _NOT_SHOWN else _breakable(item) for key, item in value.items()}
+    return value
+
+
 def _section(section: Section, names: list[str]) -> dict[str, Any]:
     blocks = [
         {**block.model_dump(mode="json", exclude={"spec", "data"}), "label": name}
         for block, name in zip(section.blocks, names, strict=True)
     ]
-    return {"id": slug(section.id), "title": section.title, "blocks": blocks}
+    return {"id": slug(section.id), "title": section.title, "blocks": _breakable(blocks)}

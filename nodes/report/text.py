@@ -13,6 +13,7 @@ from typing import Any
 from holdfast.nodes.report.document import Document, Figure, Span
 
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+LONG_WORD = re.compile(r"[^\s\u200b]{32,}")  # a hash, say: too long for a line of a table
 _BREAKS = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
 
 

@@ -220,6 +220,17 @@ def test_a_long_table_repeats_its_head_on_each_page():
     assert sum("Change since 2011" in sheet.extract_text() for sheet in reader.pages) >= 3
 
 
+def test_a_hash_in_a_table_stays_on_the_page():
+    document = report()
+    table = document.sections[4].blocks[0]
+    assert table.type == "table"
+    table.rows[0][1] = "0123456789abcdef" * 4
+    sheets = pypdf.PdfReader(io.BytesIO(to_pdf(document, drawings(document)))).pages
+    lines = [line for sheet in sheets for line in sheet.extract_text().splitlines()]
+    assert not any(table.rows[0][1] in line.replace("\u200b", "") for line in lines)
+    assert '<td class="long">0123456789abcdef' in to_html(document, drawings(document))
+
+
 def test_every_fact_in_the_text_leads_to_subtask_query_and_file():
     document = report()
     evidence = json.loads(to_evidence(document, SOURCES, {"market_overview": "analyse_market"}))
@@ -255,9 +266,26 @@ def test_a_fact_that_nobody_gave_stops_the_report():
         to_evidence(document, SOURCES, {})
 
 
+def test_one_fact_has_one_value_in_the_whole_report():
+    document = report()
+    document.sections[1].facts = [document.sections[0].facts[0].model_copy(update={"value": 138_999})]
+    with pytest.raises(BadInput, match=r"another fact .* total_2018"):
+        to_evidence(document, SOURCES, {})
+
+
+def test_one_query_id_has_one_query():
+    document = report()
+    query = document.sections[0].queries[0]
+    document.sections[1].queries = [query.model_copy(update={"sql": f"{query.sql} limit 1"})]
+    with pytest.raises(BadInput, match=r"another query .* q01_yearly"):
+        to_evidence(document, SOURCES, {})
+
+
 def test_a_query_that_nobody_gave_stops_the_report():
     document = report()
-    document.sections[0].facts[0].query = "q99"
+    for section in document.sections:
+        for fact in section.facts:
+            fact.query = "q99"
     with pytest.raises(BadInput, match="q99"):
         to_evidence(document, SOURCES, {})
 

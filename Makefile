@@ -1,0 +1,57 @@
+# Holdfast's commands.  Each sets up what it needs and may be called again at any time.
+# Needed: GNU make, git and Python 3.11 or newer with its venv module.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.PHONY: help setup report test check test-all bench lock report-check clean
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+VENV := .venv
+PYTHON :=
+ARGS :=
+DATA :=
+REFERENCE :=
+MIN := 60
+VERSIONS := 3.11 3.12 3.13
+python = $(VENV)/bin/python
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{printf "%-20s %s\n", $$1, $$2}'
+
+setup: ## make .venv with everything in it (PYTHON=… names the interpreter)
+	@.ci/setup "$(VENV)" "$(PYTHON)"
+
+report: setup ## write the sample market report to report/
+	$(VENV)/bin/holdfast run "Market research report on the sample market" --data examples/sample/market.csv \
+		--out report --yes --db .holdfast/holdfast.db
+
+test: setup ## run the tests (ARGS="-k pause" chooses some)
+	$(python) -m pytest $(ARGS)
+
+check: setup ## lint, format check, types, layers
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	$(VENV)/bin/lint-imports
+
+test-all: ## run the tests with each of Python 3.11, 3.12 and 3.13 that is there
+	@found=; for version in $(VERSIONS); do \
+		if ! "python$$version" -c '' 2>/dev/null; then echo "python$$version is not here"; continue; fi; \
+		found=yes; echo "python$$version"; \
+		$(MAKE) --no-print-directory test VENV=".venv-$$version" PYTHON="python$$version" || exit 1; \
+	done; test -n "$$found" || { echo "none of $(VERSIONS) was found" >&2; exit 1; }
+
+bench: setup ## measure speed
+	$(python) -m benchmarks.run $(ARGS)
+
+lock: ## resolve requirements.lock anew (needs uv; ARGS=--upgrade takes the newest versions)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra report --group dev $(ARGS) pyproject.toml -o requirements.lock
+
+report-check: setup ## score reports on the files of DATA=folder against REFERENCE=folder (fails below MIN=60)
+	$(python) .ci/report_check.py "$(DATA)" "$(REFERENCE)" "$(MIN)"
+
+clean: ## remove what these commands have made; the database under .holdfast/ stays
+	rm -rf .venv .venv-*/ build dist report reports src/*.egg-info benchmarks/out .holdfast/report-check .langgraph_api
+	rm -rf .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache
+	find checkpoints graphs nodes src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

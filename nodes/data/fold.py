@@ -1,0 +1,93 @@
+"""Wide tables made long: columns of one measure side by side (``north_kt, south_kt``, or a year each) become rows.
+
+Only where nothing else names the parts; a total among the columns becomes a part like the others and is found there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from holdfast.nodes.data import names
+from holdfast.nodes.data.columns import Column
+from holdfast.nodes.data.engine import literal, quoted
+
+_YEAR = re.compile(r"^(1[5-9]|20)\d\d$")
+LEAST_YEARS = 3
+LEAST_PARTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """``parts`` maps each folded column to what it stands for; ``kept`` columns repeat for each part."""
+
+    kept: list[str]
+    parts: dict[str, str]
+    part: str  # name of the new column that holds the part
+    value: str  # name of the new column that holds the number
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the long table."""
+        return [*self.kept, self.part, self.value]
+
+    def sql(self, wide: str) -> str:
+        """The long table from the SELECT of the wide one."""
+        kept = "".join(f"{quoted(name)}, " for name in self.kept)
+        rows = " UNION ALL ".join(
+            f"SELECT {kept}{literal(part)} AS {quoted(self.part)}, {quoted(column)} AS {quoted(self.value)} FROM wide"
+            for column, part in self.parts.items()
+        )
+        return f"WITH wide AS ({wide}) {rows}"
+
+
+def find_fold(columns: list[Column], file_name: str) -> Fold | None:
+    """How to make the table long, or None if it is so already."""
+    years = [column for column in columns if _YEAR.match(column.name.strip()) and (column.numeric or not column.filled)]
+    if len(years) >= LEAST_YEARS:
+        kept = [column.name for column in columns if not _YEAR.match(column.name.strip())]
+        value = PurePath(file_name).stem if PurePath(file_name).stem not in kept else f"{PurePath(file_name).stem} value"
+        return Fold(kept, {column.name: column.name.strip() for column in years}, _free("year", kept), value)
+    return _side_by_side(columns)
+
+
+def _free(name: str, taken: list[str]) -> str:
+    return name if name.casefold() not in {other.casefold() for other in taken} else f"{name}_"
+
+
+def _side_by_side(columns: list[Column]) -> Fold | None:
+    if any(_names_parts(column) for column in columns):
+        return None
+    numeric = [column for column in columns if column.numeric and not names.suggests(column.name, "time")]
+    for common, rest in ((lambda w: w[-1], lambda w: w[:-1]), (lambda w: w[0], lambda w: w[1:])):
+        group = _largest(numeric, common)
+        parts = {column.name: " ".join(rest(names.words(column.name))) for column in group}
+        if len(group) >= LEAST_PARTS and all(parts.values()) and len(set(parts.values())) == len(parts):
+            kept = [column.name for column in columns if column.name not in parts and column not in numeric]
+            value = common(names.words(group[0].name))
+            kept += [column.name for column in numeric if column.name not in parts and names.suggests(column.name, "time")]
+            return Fold(kept, parts, _free("part", kept), _free(value, kept))
+    return None
+
+
+def _names_parts(column: Column) -> bool:
+    """A column of recurring texts names the parts already."""
+    date_like = names.suggests(column.name, "time")
+    return not column.numeric and not date_like and 2 <= column.distinct <= 0.5 * max(column.filled, 1)
+
+
+def _largest(columns: list[Column], common: Callable[[list[str]], str]) -> list[Column]:
+    """The largest set of columns that share a word which speaks of a measure or unit."""
+    groups: dict[str, list[Column]] = defaultdict(list)
+    for column in columns:
+        parts = names.words(column.name)
+        if len(parts) >= 2 and _is_measure(common(parts)):
+            groups[common(parts)].append(column)
+    return max(groups.values(), key=len, default=[])
+
+
+def _is_measure(word: str) -> bool:
+    return any(names.suggests(word, kind) for kind in ("flow", "stock", "intensive")) or bool(names.unit_of(word))

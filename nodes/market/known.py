@@ -1,0 +1,65 @@
+"""What earlier subtasks found, by the id of the fact; what is not there is None, and its clause is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast.nodes.data.models import Profile
+from holdfast.nodes.market.findings import profile_in
+from holdfast.nodes.report.document import Fact, Level, Section
+
+FAILURES: dict[str, int] = {"high": 0, "medium": 1, "low": 2}
+
+
+class Known:
+    """Facts of all sections among a subtask's inputs, and what the analyses said beside their sections."""
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self.profile: Profile = profile_in(inputs)
+        results = [value for value in inputs.values() if isinstance(value, dict)]
+        sections = [Section.model_validate(value) for value in results if "blocks" in value]
+        self._facts = {fact.id: fact for section in sections for fact in section.facts}
+        self._beside: dict[str, Any] = {"levels": {}}
+        for value in results:
+            self._beside |= {key: value[key] for key in ("competition", "season", "confidence") if key in value}
+            self._beside["levels"] |= value.get("levels") or {}
+        self.used: dict[str, Fact] = {}
+
+    def fact(self, name: str) -> Fact | None:
+        """A fact by its id; noted as used."""
+        found = self._facts.get(name)
+        if found:
+            self.used[found.id] = found
+        return found
+
+    def facts(self, **names: str) -> dict[str, Fact] | None:
+        """Several facts under the names of a sentence's places; None if one is missing."""
+        found = {place: self._facts.get(name) for place, name in names.items()}
+        known = {place: fact for place, fact in found.items() if fact is not None}
+        if len(known) < len(names):
+            return None
+        self.used.update({fact.id: fact for fact in known.values()})
+        return known
+
+    def number(self, name: str) -> float | None:
+        """A fact's value as a number, for rules."""
+        fact = self._facts.get(name)
+        return float(fact.value) if fact and isinstance(fact.value, int | float) else None
+
+    def beside(self, key: str) -> dict[str, Any]:
+        """``competition``, ``season`` or ``levels``; empty if no analysis gave it."""
+        value = self._beside.get(key) or {}
+        return value if isinstance(value, dict) else {}
+
+    def confidence(self, tested: str | None, *, more: int = 0) -> Level:
+        """The tested level, lowered by one for each further doubt and for an assumed measure."""
+        assumed = any(self.profile.roles.measure.column in text for text in self.profile.roles.assumptions)
+        failures = FAILURES.get(tested or "medium", 1) + more + assumed
+        return "high" if failures == 0 else "medium" if failures == 1 else "low"
+
+    @property
+    def size_confidence(self) -> str | None:
+        """As ``market_overview`` tested it."""
+        value = self._beside.get("confidence")
+        return value if isinstance(value, str) else None

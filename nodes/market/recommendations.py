@@ -1,0 +1,281 @@
+"""The task type ``recommendations``: advice that follows from a rule and figures, and says what would change it.
+
+A rule that does not fire gives nothing; the list is never filled up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data import names
+from holdfast.nodes.market import formulas, words
+from holdfast.nodes.market.findings import joined, say
+from holdfast.nodes.market.known import Known
+from holdfast.nodes.registry import NoParams, task_type
+from holdfast.nodes.report.document import Bullet, Bullets, Fact, Level, Paragraph, Section, Span
+
+MOST = 6
+SLOW, LARGE_MOVE, DEPENDENT_SHARE = 3.0, 2.0, 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One recommendation: what to do, the figures, the rule and what would change it."""
+
+    advice: str
+    because: list[Span]
+    rule: str
+    changes: str
+    level: Level
+
+
+@task_type("recommendations")
+async def recommendations(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+    """Advice that the figures bear out, each with its rule, confidence and what would change it."""
+    known = Known(inputs)
+    rules = LEVELS if known.profile.roles.measure.kind == "intensive" else AMOUNTS
+    found = [advice for rule in rules if (advice := rule(known))][:MOST]
+    section = Section(id="recommendations", title="Recommendations", facts=list(known.used.values()))
+    if found:
+        section.blocks.append(Bullets(items=[_item(advice) for advice in found], numbered=True))
+    else:
+        section.blocks.append(Paragraph(spans=say("No rule fires on these figures, so there is no recommendation.")))
+    section.facts = list(known.used.values())
+    return section.model_dump(mode="json")
+
+
+def _item(advice: Advice) -> Bullet:
+    spans = joined([
+        say("**{advice}.**", advice=advice.advice), advice.because,
+        say("Rule: {rule}. What would change it: {changes}.", rule=advice.rule, changes=advice.changes),
+    ])  # fmt: skip
+    return Bullet(spans=spans, confidence=advice.level)
+
+
+def _share_targets(known: Known) -> Advice | None:
+    growth, competition = known.number("market_overview.cagr"), known.beside("competition")
+    mover = next(iter(competition.get("gainers") or []), None)
+    if growth is None or abs(growth) >= SLOW or not mover or known.profile.harm or not _company(known):
+        return None
+    move = known.number(f"competitor_analysis.move/{mover}")
+    facts = known.facts(growth="market_overview.cagr", move=f"competitor_analysis.move/{mover}")
+    if move is None or move < LARGE_MOVE or facts is None:
+        return None
+    because = say(
+        "The whole changed by {growth} a year, while {name} gained {move} points of share.", name=mover, **facts
+    )
+    rule = (
+        f"yearly change below {SLOW:.0f}{words.NBSP}% either way and a share change of at least {LARGE_MOVE:.0f} points"
+    )
+    return Advice(
+        "Incumbent: set targets on share, not on market growth",
+        because,
+        rule,
+        f"two years of growth above {SLOW:.0f}{words.NBSP}%",
+        known.confidence(competition.get("confidence")),
+    )
+
+
+def _company(known: Known) -> bool:
+    return bool(known.profile.roles.entity and known.profile.roles.entity.company)
+
+
+def _study_gainer(known: Known) -> Advice | None:
+    competition = known.beside("competition")
+    mover = next(iter(competition.get("gainers") or []), None)
+    if not mover or known.profile.harm:
+        return None
+    by_share, by_market = (known.number(f"competitor_analysis.{part}/{mover}") for part in ("by_share", "by_market"))
+    facts = known.facts(
+        added=f"competitor_analysis.added/{mover}",
+        share=f"competitor_analysis.by_share/{mover}",
+        market=f"competitor_analysis.by_market/{mover}",
+    )
+    if by_share is None or by_market is None or by_share <= by_market or facts is None:
+        return None
+    advice = (
+        f"Incumbent and entrant: find out how {mover} did it"
+        if _company(known)
+        else f"Planner: look at {mover} first"
+    )
+    last = words.period(known.profile.frames[-1], known.profile.frame)
+    because = say(
+        f"Its amount rose by {{added}} to {last}: {{share}} came from a larger share, {{market}} with the whole.",
+        **facts,
+    )
+    return Advice(
+        advice,
+        because,
+        "the largest gainer gained more by share than with the market",
+        "a year in which it loses share",
+        known.confidence(competition.get("confidence")),
+    )
+
+
+def _season(known: Known) -> Advice | None:
+    strength, season = known.number("trends_analysis.strength"), known.beside("season")
+    facts = known.facts(
+        strength="trends_analysis.strength", above="trends_analysis.best_above", below="trends_analysis.worst_below"
+    )
+    if strength is None or facts is None or not season or known.profile.harm:
+        return None
+    because = say(
+        f"{season['best']} is {{above}} above the trend and {season['worst']} {{below}} below, with a strength of {{strength}}.",
+        **facts,
+    )
+    if strength >= formulas.STRONG:
+        return Advice(
+            f"Supplier: time stock for {season['best']} and promotions for {season['worst']}",
+            because,
+            f"seasonal strength of at least {formulas.STRONG}",
+            f"a strength below {formulas.STRONG}",
+            known.confidence("high" if season["cycles"] > 3 else "medium"),
+        )
+    if strength < formulas.MODERATE:
+        return Advice(
+            "Supplier: do not plan capacity round the season",
+            because,
+            f"seasonal strength below {formulas.MODERATE}",
+            f"a strength above {formulas.STRONG}",
+            known.confidence("high" if season["cycles"] > 3 else "medium"),
+        )
+    return None
+
+
+def _dependence(known: Known) -> Advice | None:
+    hhi, leader = known.number("competitor_analysis.hhi_last"), known.beside("competition").get("leader", "")
+    share = known.number(f"competitor_analysis.share_last/{leader}")
+    facts = known.facts(hhi="competitor_analysis.hhi_last", share=f"competitor_analysis.share_last/{leader}")
+    if (
+        hhi is None
+        or share is None
+        or facts is None
+        or (hhi <= formulas.HIGH_HHI and share <= DEPENDENT_SHARE)
+        or known.profile.harm
+    ):
+        return None
+    because = say("{leader} holds {share}, and the HHI is {hhi}.", leader=leader, **facts)
+    rule = f"HHI above 1,800 or a leader above {DEPENDENT_SHARE:.0f}{words.NBSP}%"
+    return Advice(
+        "Buyer: look for a second source",
+        because,
+        rule,
+        "an HHI below 1,800 with a smaller leader",
+        known.confidence("high"),
+    )
+
+
+def _wait_for_year(known: Known) -> Advice | None:
+    part = known.profile.partial_last
+    if not part or known.profile.roles.time.grain == "year":
+        return None
+    grain = known.profile.roles.time.grain
+    change = known.facts(change="market_overview.like_for_like")
+    text = f"The file holds {part.periods} of {part.usual} {grain}s of {part.year}."
+    because = say(f"{text} On the same part of {part.year - 1} that is {{change}}.", **change) if change else say(text)
+    return Advice(
+        f"Everyone: leave {part.year} out of yearly targets until it is complete",
+        because,
+        "the last year is incomplete",
+        f"the missing {grain}s",
+        "high",
+    )
+
+
+def _next_data(known: Known) -> Advice | None:
+    columns = [column.column for column in known.profile.roles.columns]
+    tokens = {word for column in columns for word in names.words(column)}
+    facts = known.facts(rows="data_quality.rows_read")
+    if facts is None or tokens & {"price", "prices", "revenue", "margin", "cost"} or known.profile.harm:
+        return None
+    entity = known.profile.roles.entity
+    per = f" per {entity.noun}" if entity else ""
+    because = say("The {rows} rows give amounts only: neither value nor margin can be seen in them.", **facts)
+    return Advice(
+        f"Everyone: get prices or revenue{per} next",
+        because,
+        "no column holds prices, revenue or costs",
+        "such a column in the file",
+        "high",
+    )
+
+
+def _common_start(known: Known) -> Advice | None:
+    levels = known.beside("levels")
+    best = levels.get("common_best")
+    facts = known.facts(common=f"competitor_analysis.common/{best}") if best and levels.get("late") else None
+    if facts is None:
+        return None
+    because = say(
+        f"{{late}} begins only in {levels['start']}; from there {{best}} shows {{common}}.",
+        late=levels["late"],
+        best=best,
+        **facts,
+    )
+    return Advice(
+        f"Buyer: compare from {levels['start']} on, not over unequal histories",
+        because,
+        "not all begin in the same period",
+        "earlier data for those that begin late",
+        "high",
+    )
+
+
+def _bear_falls(known: Known) -> Advice | None:
+    name = known.beside("levels").get("deepest")
+    facts = known.facts(fall=f"trends_analysis.fall/{name}") if name else None
+    if facts is None or (known.number(f"trends_analysis.fall/{name}") or 0) > -20:
+        return None
+    because = say("{name} fell by {fall} from an earlier peak.", name=name, **facts)
+    return Advice(
+        "Buyer: size each exposure by the deepest fall it has shown, not by its mean change",
+        because,
+        f"a fall from a peak of more than 20{words.NBSP}%†",
+        "a longer history without such a fall",
+        known.confidence("high"),
+    )
+
+
+def _weigh_swings(known: Known) -> Advice | None:
+    levels = known.beside("levels")
+    most, least = levels.get("most_swing"), levels.get("least_swing")
+    high, low = (known.number(f"trends_analysis.volatility/{name}") for name in (most, least))
+    facts = known.facts(high=f"trends_analysis.volatility/{most}", low=f"trends_analysis.volatility/{least}")
+    if high is None or low is None or facts is None or high < 1.5 * low:
+        return None
+    because = say("{most} swings by {high} a year, {least} by {low}.", most=most, least=least, **facts)
+    return Advice(
+        "Buyer: judge each change beside its swings",
+        because,
+        "the largest volatility is at least 1.5 times the smallest†",
+        "volatilities that draw level",
+        known.confidence("high"),
+    )
+
+
+def _next_volumes(known: Known) -> Advice | None:
+    rows: Fact | None = known.fact("market_overview.rows_used")
+    if not rows:
+        return None
+    because = say("The {rows} rows hold levels only, so neither size nor share of anything can be computed.", rows=rows)
+    return Advice(
+        "Everyone: get amounts (volumes, units) beside the levels next",
+        because,
+        "the only measure cannot be summed",
+        "a column of amounts in the file",
+        "high",
+    )
+
+
+AMOUNTS: list[Callable[[Known], Advice | None]] = [
+    _share_targets,
+    _study_gainer,
+    _dependence,
+    _season,
+    _wait_for_year,
+    _next_data,
+]
+LEVELS: list[Callable[[Known], Advice | None]] = [_common_start, _bear_falls, _weigh_swings, _next_volumes]

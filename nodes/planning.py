@@ -1,0 +1,26 @@
+"""The task type behind ``@plan``: it decomposes a goal into subtasks, by rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from holdfast.nodes.context import TaskContext
+from holdfast.nodes.market.planner import make_plan
+from holdfast.nodes.registry import task_type
+
+
+class PlanParams(BaseModel):
+    """The goal, and the data files that the work may read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    goal: str
+    data: list[str] = []
+
+
+@task_type("plan")
+async def plan(params: PlanParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+    """Decompose a goal into subtasks with dependencies."""
+    return {"subtasks": make_plan(params.goal, params.data)}
