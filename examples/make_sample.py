@@ -13,7 +13,10 @@ from pathlib import Path
 
 SEED = 20240229
 FIRST_YEAR, LAST_YEAR, LAST_MONTH = 2008, 2025, 2
-NOTE = "# Synthetic data, made by examples/make_sample.py: the makers do not exist and nothing follows for any real market."
+NOTE = (
+    "# Synthetic data, made by examples/make_sample.py: the makers do not exist and nothing follows for any real"
+    " market."
+)
 HEADER = "month,maker,region,units"
 SEASON = (0.86, 0.88, 1.14, 1.05, 1.06, 1.04, 0.92, 0.90, 1.08, 1.05, 1.00, 1.02)
 REGIONS = (("North", 0.42), ("South", 0.58))

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
@@ -84,7 +84,7 @@ class open_graph:
         await asyncio.to_thread(self._database.close)
 
 
-def _node(step: Step, provider: Provider, drawn: subtask.Graph | None) -> RunnableLambda[State, dict[str, Any]]:
+def _node(step: Step, provider: Provider, drawn: subtask.Graph | None) -> _Node:
     async def arun(state: State, config: RunnableConfig) -> dict[str, Any]:
         services = await asyncio.to_thread(provider)
         thread_id = str(config.get("configurable", {}).get("thread_id") or state.get("task") or uuid.uuid4())
@@ -95,10 +95,21 @@ def _node(step: Step, provider: Provider, drawn: subtask.Graph | None) -> Runnab
         return {"task": task.id, "status": task.state.value, **update}
 
     def run(state: State, config: RunnableConfig) -> dict[str, Any]:
-        assert drawn is None or drawn.name  # named here, so that a drawing finds the types under this node
         return _blocking(arun(state, config))
 
-    return RunnableLambda(run, arun, name=step.__name__)
+    return _Node(run, arun, step.__name__, drawn)
+
+
+class _Node(RunnableLambda[State, dict[str, Any]]):
+    """A node's two forms, and the graph that drawings and streams show inside it."""
+
+    def __init__(self, run: Any, arun: Any, name: str, drawn: subtask.Graph | None) -> None:
+        super().__init__(run, arun, name=name)
+        self._drawn = drawn
+
+    @property
+    def deps(self) -> list[Runnable[Any, Any]]:  # type: ignore[override]  # a cached property there
+        return [self._drawn] if self._drawn else []
 
 
 def _onward(state: State) -> str:

@@ -40,13 +40,14 @@ def chain(*ids: str, type_: str = "sleep", **fields: object) -> dict[str, list[d
     """A plan in which each subtask needs the one before."""
     return {
         "subtasks": [
-            {"id": id_, "type": type_, "dependencies": [ids[i - 1]] if i else [], **fields}
-            for i, id_ in enumerate(ids)
+            {"id": id_, "type": type_, "dependencies": [ids[i - 1]] if i else [], **fields} for i, id_ in enumerate(ids)
         ]
     }
 
 
-def layered(size: int, chance: random.Random, type_: str, params: dict[str, object], width: int = 25) -> dict[str, list]:
+def layered(
+    size: int, chance: random.Random, type_: str, params: dict[str, object], width: int = 25
+) -> dict[str, list]:
     """A random plan: each subtask needs up to three of the ``width`` before it."""
     subtasks = []
     for i in range(size):

@@ -77,8 +77,19 @@ def find_window(engine: Engine, roles: Roles, where: str) -> Window:
     grain = roles.time.grain
     usual = _usual(core, grain)
     complete, first, last = _complete(core, usual, grain, roles.measure.kind == "intensive")
-    window = Window("year", [dt.date(year.year, 1, 1) for year in complete], usual, periods[0], periods[-1], len(periods),
-                    *bounds, aside, first, last, _gaps(periods, grain))  # fmt: skip
+    window = Window(
+        "year",
+        [dt.date(year.year, 1, 1) for year in complete],
+        usual,
+        periods[0],
+        periods[-1],
+        len(periods),
+        *bounds,
+        aside,
+        first,
+        last,
+        _gaps(periods, grain),
+    )
     if len(complete) < 2 and grain != "year" and len(periods) >= 2:
         window.frame, window.frames, window.per_frame = grain, periods, 1
         window.partial_first = window.partial_last = None
@@ -108,10 +119,10 @@ def _unfinished_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] 
     """First day, last day covered and rows of a last month that breaks off; dates here are finer than months."""
     date = roles.time.sql.removeprefix("CAST(date_trunc('month', ").removesuffix(") AS DATE)")
     row = engine.row(
-        f"WITH dates AS (SELECT {date} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT NULL) SELECT max(d) AS last, "
-        "(SELECT median(gap) FROM (SELECT d - lag(d) OVER (ORDER BY d) AS gap FROM days)) AS gap, "
-        "(SELECT median(d) FROM (SELECT max(day(d)) AS d FROM days GROUP BY year(d), month(d))) AS usual_day, "
-        "count_if(date_trunc('month', d) = (SELECT date_trunc('month', max(d)) FROM days)) AS rows FROM dates"
+        f"WITH dates AS (SELECT {date} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT NULL)"
+        " SELECT max(d) AS last, (SELECT median(gap) FROM (SELECT d - lag(d) OVER (ORDER BY d) AS gap FROM days)) AS"
+        " gap, (SELECT median(d) FROM (SELECT max(day(d)) AS d FROM days GROUP BY year(d), month(d))) AS usual_day,"
+        " count_if(date_trunc('month', d) = (SELECT date_trunc('month', max(d)) FROM days)) AS rows FROM dates"
     )
     last, slack = row["last"], MISSING_TAIL_DAYS["week" if (row["gap"] or 1) > 3 else "day"]
     if not isinstance(last, dt.date) or last.day + slack > row["usual_day"]:
@@ -121,8 +132,8 @@ def _unfinished_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] 
 
 def _years(engine: Engine, cells: str) -> list[Year]:
     rows = engine.rows(
-        f"{cells} SELECT year(period) AS year, sum(n)::BIGINT AS rows, sum(value) AS value, list(DISTINCT period ORDER BY period) AS periods "
-        "FROM cells GROUP BY 1 ORDER BY 1"
+        f"{cells} SELECT year(period) AS year, sum(n)::BIGINT AS rows, sum(value) AS value, list(DISTINCT period ORDER"
+        " BY period) AS periods FROM cells GROUP BY 1 ORDER BY 1"
     )
     return [Year(row["year"], row["rows"], row["value"], row["periods"]) for row in rows]
 
@@ -190,9 +201,12 @@ def _thin(years: list[Year], at: int, intensive: bool) -> bool:
 
 def _partial(year: Year, usual: int, grain: Grain) -> Partial:
     return Partial(
-        year=year.year, periods=len(year.periods), usual=usual,
-        first=year.periods[0].isoformat(), last=year.periods[-1].isoformat(),
-    )  # fmt: skip
+        year=year.year,
+        periods=len(year.periods),
+        usual=usual,
+        first=year.periods[0].isoformat(),
+        last=year.periods[-1].isoformat(),
+    )
 
 
 def _gaps(periods: list[dt.date], grain: Grain) -> list[str]:

@@ -76,10 +76,22 @@ def _measured(engine: Engine, name: str, rows: int, cells: list[str | None]) -> 
     if not form or not found["numbers"]:
         return Column(name, rows, found["filled"], found["distinct_values"], sample, codes)
     return Column(
-        name, rows, found["filled"], found["distinct_values"], sample, codes, form,
-        numbers=found["numbers"], whole=found["wholes"] == found["numbers"], low=found["low"], high=found["high"],
-        low_tenth=found["low_tenth"], high_tenth=found["high_tenth"], negatives=found["negatives"], zeros=found["zeros"],
-    )  # fmt: skip
+        name,
+        rows,
+        found["filled"],
+        found["distinct_values"],
+        sample,
+        codes,
+        form,
+        numbers=found["numbers"],
+        whole=found["wholes"] == found["numbers"],
+        low=found["low"],
+        high=found["high"],
+        low_tenth=found["low_tenth"],
+        high_tenth=found["high_tenth"],
+        negatives=found["negatives"],
+        zeros=found["zeros"],
+    )
 
 
 def _occurring(engine: Engine, name: str, codes: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,7 +107,10 @@ def _occurring(engine: Engine, name: str, codes: tuple[str, ...]) -> tuple[str, 
 def _statistics(name: str, codes: tuple[str, ...], form: str | None) -> str:
     text = values.text_sql(name, codes)
     if not form:
-        return f"SELECT count(t) AS filled, approx_count_distinct(t) AS distinct_values, 0 AS numbers FROM (SELECT {text} AS t FROM data)"
+        return (
+            f"SELECT count(t) AS filled, approx_count_distinct(t) AS distinct_values, 0 AS numbers FROM (SELECT {text}"
+            " AS t FROM data)"
+        )
     number = values.number_sql(name, form)
     return (
         "SELECT count(t) AS filled, approx_count_distinct(t) AS distinct_values, count(v) AS numbers, "

@@ -61,7 +61,7 @@ def connect(read: Iterable[Path] = (), write: Iterable[Path] = ()) -> Iterator[E
     except ImportError:
         raise BadInput("reports need the extra: pip install 'holdfast[report]'") from None
     with tempfile.TemporaryDirectory(prefix="holdfast-") as spill:
-        settings = {
+        settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             "threads": THREADS,
             "temp_directory": spill,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -49,7 +48,9 @@ def find_fold(columns: list[Column], file_name: str) -> Fold | None:
     years = [column for column in columns if _YEAR.match(column.name.strip()) and (column.numeric or not column.filled)]
     if len(years) >= LEAST_YEARS:
         kept = [column.name for column in columns if not _YEAR.match(column.name.strip())]
-        value = PurePath(file_name).stem if PurePath(file_name).stem not in kept else f"{PurePath(file_name).stem} value"
+        value = (
+            PurePath(file_name).stem if PurePath(file_name).stem not in kept else f"{PurePath(file_name).stem} value"
+        )
         return Fold(kept, {column.name: column.name.strip() for column in years}, _free("year", kept), value)
     return _side_by_side(columns)
 
@@ -62,13 +63,15 @@ def _side_by_side(columns: list[Column]) -> Fold | None:
     if any(_names_parts(column) for column in columns):
         return None
     numeric = [column for column in columns if column.numeric and not names.suggests(column.name, "time")]
-    for common, rest in ((lambda w: w[-1], lambda w: w[:-1]), (lambda w: w[0], lambda w: w[1:])):
-        group = _largest(numeric, common)
-        parts = {column.name: " ".join(rest(names.words(column.name))) for column in group}
+    for at, rest in ((-1, slice(None, -1)), (0, slice(1, None))):
+        group = _largest(numeric, at)
+        parts = {column.name: " ".join(names.words(column.name)[rest]) for column in group}
         if len(group) >= LEAST_PARTS and all(parts.values()) and len(set(parts.values())) == len(parts):
             kept = [column.name for column in columns if column.name not in parts and column not in numeric]
-            value = common(names.words(group[0].name))
-            kept += [column.name for column in numeric if column.name not in parts and names.suggests(column.name, "time")]
+            value = names.words(group[0].name)[at]
+            kept += [
+                column.name for column in numeric if column.name not in parts and names.suggests(column.name, "time")
+            ]
             return Fold(kept, parts, _free("part", kept), _free(value, kept))
     return None
 
@@ -79,13 +82,13 @@ def _names_parts(column: Column) -> bool:
     return not column.numeric and not date_like and 2 <= column.distinct <= 0.5 * max(column.filled, 1)
 
 
-def _largest(columns: list[Column], common: Callable[[list[str]], str]) -> list[Column]:
-    """The largest set of columns that share a word which speaks of a measure or unit."""
+def _largest(columns: list[Column], at: int) -> list[Column]:
+    """The largest set of columns that share their first (0) or last (-1) word, if it speaks of a measure or unit."""
     groups: dict[str, list[Column]] = defaultdict(list)
     for column in columns:
         parts = names.words(column.name)
-        if len(parts) >= 2 and _is_measure(common(parts)):
-            groups[common(parts)].append(column)
+        if len(parts) >= 2 and _is_measure(parts[at]):
+            groups[parts[at]].append(column)
     return max(groups.values(), key=len, default=[])
 
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast.nodes.data import names
-from holdfast.nodes.data.columns import measure_columns
-from holdfast.nodes.data.fold import find_fold
 from holdfast.nodes.data.cells import Window, cells_sql, find_window
+from holdfast.nodes.data.columns import measure_columns
 from holdfast.nodes.data.engine import Engine, connect, literal
+from holdfast.nodes.data.fold import find_fold
 from holdfast.nodes.data.models import Collected, Profile
 from holdfast.nodes.data.roles import decide_roles
 
@@ -47,15 +47,32 @@ def understand(engine: Engine, collected: Collected, target: Path) -> tuple[Prof
     roles = decide_roles(engine, columns, where)
     if fold:
         roles.fold = list(fold.parts)
-        roles.assumptions.append(f"the columns {', '.join(list(fold.parts)[:4])}{' …' if len(fold.parts) > 4 else ''} hold one measure side by side")
+        roles.assumptions.append(
+            f"the columns {', '.join(list(fold.parts)[:4])}{' …' if len(fold.parts) > 4 else ''} hold one measure side"
+            " by side"
+        )
     window = find_window(engine, roles, where)
     sql = cells_sql(roles, window.after, window.through)
     engine.run(f"COPY ({sql} SELECT * FROM cells ORDER BY period, entity) TO {literal(str(target))} (FORMAT parquet)")
     profile = Profile(
-        data=collected.data, cells="", cells_sql=sql, data_sql=data_sql, roles=roles, rows=collected.rows,
-        files=collected.files, notes=collected.notes, periods=window.periods, first=window.first.isoformat(),
-        last=window.last.isoformat(), frame=window.frame, frames=[day.isoformat() for day in window.frames],
-        per_frame=window.per_frame, partial_first=window.partial_first, partial_last=window.partial_last,
-        gaps=window.gaps, harm=names.suggests(roles.measure.column, "harm") or any(names.suggests(f.name, "harm") for f in collected.files),
-    )  # fmt: skip
+        data=collected.data,
+        cells="",
+        cells_sql=sql,
+        data_sql=data_sql,
+        roles=roles,
+        rows=collected.rows,
+        files=collected.files,
+        notes=collected.notes,
+        periods=window.periods,
+        first=window.first.isoformat(),
+        last=window.last.isoformat(),
+        frame=window.frame,
+        frames=[day.isoformat() for day in window.frames],
+        per_frame=window.per_frame,
+        partial_first=window.partial_first,
+        partial_last=window.partial_last,
+        gaps=window.gaps,
+        harm=names.suggests(roles.measure.column, "harm")
+        or any(names.suggests(f.name, "harm") for f in collected.files),
+    )
     return profile, window

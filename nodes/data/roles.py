@@ -58,9 +58,14 @@ def decide_roles(engine: Engine, columns: list[Column], where: str) -> Roles:
     share = next((name for name in shares if entity and name != measure.column), "")
     _rest(draft, share)
     return Roles(
-        time=time, measure=measure, entity=entity, share=share, share_scale=shares.get(share, 100.0),
-        columns=[draft.roles[column.name] for column in draft.columns], assumptions=draft.assumptions,
-    )  # fmt: skip
+        time=time,
+        measure=measure,
+        entity=entity,
+        share=share,
+        share_scale=shares.get(share, 100.0),
+        columns=[draft.roles[column.name] for column in draft.columns],
+        assumptions=draft.assumptions,
+    )
 
 
 def _set_apart(engine: Engine, draft: Draft) -> None:
@@ -96,8 +101,8 @@ def _pick_measure(draft: Draft, shares: set[str], where: str) -> Column:
     candidates = [column for column in draft.free() if column.numeric]
     if not candidates:
         raise BadInput(
-            f"{where} has no numeric column to measure among {', '.join(column.name for column in draft.columns[:20])}; "
-            "add one such as units or sales"
+            f"{where} has no numeric column to measure among {', '.join(column.name for column in draft.columns[:20])};"
+            " add one such as units or sales"
         )
     usual = [column for column in candidates if column.name not in shares] or candidates
     best = max(usual, key=lambda column: (_RANK[_kind(column)[0]], names.suggests(column.name, "flow"), column.filled))
@@ -129,7 +134,8 @@ def _measure(draft: Draft, column: Column) -> Measure:
     draft.give(column, f"measure ({kind})", why)
     if not names.suggests(column.name, kind):
         draft.assumptions.append(
-            f"“{column.name}” is {'an amount that can be summed' if kind == 'flow' else 'a level that cannot be summed'}"
+            f"“{column.name}” is"
+            f" {'an amount that can be summed' if kind == 'flow' else 'a level that cannot be summed'}"
         )
     return Measure(column=column.name, kind=kind, why=why, unit=unit, sql=column.number, whole=column.whole)
 
@@ -167,8 +173,8 @@ def _could_be_entity(engine: Engine, column: Column, time: Time) -> bool:
     if not 2 <= column.distinct <= 1.2 * MOST_ENTITIES:
         return False
     row = engine.row(
-        f"SELECT count(*) AS n, avg(p) AS periods, count_if(p > 1) AS again FROM (SELECT count(DISTINCT {time.sql}) AS p FROM data "
-        f"WHERE {column.text} IS NOT NULL GROUP BY {column.text})"
+        f"SELECT count(*) AS n, avg(p) AS periods, count_if(p > 1) AS again FROM (SELECT count(DISTINCT {time.sql}) AS"
+        f" p FROM data WHERE {column.text} IS NOT NULL GROUP BY {column.text})"
     )
     if not 2 <= row["n"] <= MOST_ENTITIES:
         return False

@@ -37,23 +37,59 @@ def _form(name: str, pattern: str, sql: str) -> Form:
     return Form(name, re.compile(pattern, re.IGNORECASE), sql)
 
 
-_QUARTER = "make_date(CAST(regexp_extract({x}, '\\d{{4}}') AS INT), 3 * CAST(regexp_extract({x}, '[Qq]\\s?(\\d)', 1) AS INT) - 2, 1)"
+_QUARTER = (
+    "make_date(CAST(regexp_extract({x}, '\\d{{4}}') AS INT), 3 * CAST(regexp_extract({x}, '[Qq]\\s?(\\d)', 1) AS INT) -"
+    " 2, 1)"
+)
 FORMS = [
     _form("ISO dates", r"^\d{4}-\d{1,2}-\d{1,2}([T ].*)?$", "TRY_CAST(regexp_extract({x}, '^\\d+-\\d+-\\d+') AS DATE)"),
-    _form("dates such as 2000/01/31", r"^\d{4}/\d{1,2}/\d{1,2}( .*)?$", "TRY_CAST(replace(regexp_extract({x}, '^\\d+/\\d+/\\d+'), '/', '-') AS DATE)"),
-    _form("dates such as Jan 1 2000", rf"^{_MONTH} \d{{1,2}},? \d{{4}}$", _strptime("%b %d %Y", "%B %d %Y", "%b %d, %Y", "%B %d, %Y")),
-    _form("dates such as 1 Jan 2000", rf"^\d{{1,2}}[ -]{_MONTH}[ -]\d{{4}}$", _strptime("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%B-%Y")),
-    _form("months such as Jan 2000", rf"^{_MONTH}[ ,/-]*\d{{4}}$", _strptime("%b %Y", "%B %Y", "%b-%Y", "%B-%Y", "%b/%Y", "%B/%Y", "%b, %Y", "%B, %Y")),
+    _form(
+        "dates such as 2000/01/31",
+        r"^\d{4}/\d{1,2}/\d{1,2}( .*)?$",
+        "TRY_CAST(replace(regexp_extract({x}, '^\\d+/\\d+/\\d+'), '/', '-') AS DATE)",
+    ),
+    _form(
+        "dates such as Jan 1 2000",
+        rf"^{_MONTH} \d{{1,2}},? \d{{4}}$",
+        _strptime("%b %d %Y", "%B %d %Y", "%b %d, %Y", "%B %d, %Y"),
+    ),
+    _form(
+        "dates such as 1 Jan 2000",
+        rf"^\d{{1,2}}[ -]{_MONTH}[ -]\d{{4}}$",
+        _strptime("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%B-%Y"),
+    ),
+    _form(
+        "months such as Jan 2000",
+        rf"^{_MONTH}[ ,/-]*\d{{4}}$",
+        _strptime("%b %Y", "%B %Y", "%b-%Y", "%B-%Y", "%b/%Y", "%B/%Y", "%b, %Y", "%B, %Y"),
+    ),
     _form("months such as 2000 Jan", rf"^\d{{4}}[ /-]{_MONTH}$", _strptime("%Y %b", "%Y %B", "%Y-%b", "%Y-%B")),
     _form("months such as Jan-00", rf"^{_MONTH}[ -]\d{{2}}$", _strptime("%b-%y", "%b %y", "%B-%y", "%B %y")),
     _form("quarters", r"^\d{4}[ -]?Q\s?[1-4]$|^Q\s?[1-4][ -/]?\d{4}$", _QUARTER),
-    _form("months such as 2000M01", r"^\d{4}M(0?[1-9]|1[0-2])$", "make_date(CAST({x}[1:4] AS INT), CAST({x}[6:] AS INT), 1)"),
-    _form("months such as 2000-01", r"^\d{4}[-/](0?[1-9]|1[0-2])$", "TRY_CAST(regexp_replace({x}, '[-/]', '-') || '-01' AS DATE)"),
-    _form("months such as 200001", r"^(1[5-9]|20)\d{2}(0[1-9]|1[0-2])$", "TRY_CAST({x}[1:4] || '-' || {x}[5:6] || '-01' AS DATE)"),
+    _form(
+        "months such as 2000M01",
+        r"^\d{4}M(0?[1-9]|1[0-2])$",
+        "make_date(CAST({x}[1:4] AS INT), CAST({x}[6:] AS INT), 1)",
+    ),
+    _form(
+        "months such as 2000-01",
+        r"^\d{4}[-/](0?[1-9]|1[0-2])$",
+        "TRY_CAST(regexp_replace({x}, '[-/]', '-') || '-01' AS DATE)",
+    ),
+    _form(
+        "months such as 200001",
+        r"^(1[5-9]|20)\d{2}(0[1-9]|1[0-2])$",
+        "TRY_CAST({x}[1:4] || '-' || {x}[5:6] || '-01' AS DATE)",
+    ),
     _form("dates such as 20000131", r"^(1[5-9]|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])$", _strptime("%Y%m%d")),
-    _form("weeks such as 2000W07", r"^\d{4}-?W\d{1,2}$", "CAST(make_date(CAST({x}[1:4] AS INT), 1, 4) + INTERVAL 1 DAY * (7 * (CAST(regexp_extract({x}, '[Ww](\\d+)', 1) AS INT) - 1)) AS DATE)"),
+    _form(
+        "weeks such as 2000W07",
+        r"^\d{4}-?W\d{1,2}$",
+        "CAST(make_date(CAST({x}[1:4] AS INT), 1, 4) + INTERVAL 1 DAY * (7 * (CAST(regexp_extract({x}, '[Ww](\\d+)', 1)"
+        " AS INT) - 1)) AS DATE)",
+    ),
     _form("day.month.year", r"^\d{1,2}\.\d{1,2}\.\d{4}$", _strptime("%d.%m.%Y")),
-]  # fmt: skip
+]
 _SLASHED = re.compile(r"^\d{1,2}([/-])\d{1,2}\1(\d{4}|\d{2})([ T].*)?$")
 _YEAR = re.compile(r"^(1[5-9]\d{2}|20\d{2}|2100)(\.0)?$")
 _EPOCH = re.compile(r"^\d{9,10}$|^\d{12,13}$")
@@ -187,8 +223,8 @@ def _is_quarter(column: Column) -> bool:
 def _grain(engine: Engine, found: Found) -> tuple[Grain, bool]:
     """The period and whether dates are finer than it.  Dates that are all in one month of the year are years."""
     row = engine.row(
-        "SELECT list(DISTINCT month(d)) AS months, count(DISTINCT d) AS days, count(DISTINCT date_trunc('month', d)) AS all_months, "
-        f"count(DISTINCT year(d)) AS years FROM (SELECT {found.sql} AS d FROM data) WHERE d IS NOT NULL"
+        "SELECT list(DISTINCT month(d)) AS months, count(DISTINCT d) AS days, count(DISTINCT date_trunc('month', d))"
+        f" AS all_months, count(DISTINCT year(d)) AS years FROM (SELECT {found.sql} AS d FROM data) WHERE d IS NOT NULL"
     )
     months, finer = set(row["months"] or []), row["days"] > row["all_months"]
     if found.form == "years" or (len(months) == 1 and row["years"] >= 3 and not finer):

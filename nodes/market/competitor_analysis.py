@@ -22,17 +22,23 @@ LEAST_SHARE = 0.1  # percent, for an entry or an exit to be named; our own conve
 CLEAR_LEAD = 0.5  # points ahead, for an overtaking to be named; our own convention
 TOP = 10
 _SHARES = (
-    "SELECT frame, entity, value, 100 * value / nullif(sum(value) OVER (PARTITION BY frame), 0) AS share FROM "
-    "(SELECT CAST(date_trunc('{frame}', period) AS DATE) AS frame, entity, sum(value) / {per} AS value FROM cells GROUP BY 1, 2)"
+    "SELECT frame, entity, value, 100 * value / nullif(sum(value) OVER (PARTITION BY frame), 0) AS share FROM (SELECT"
+    " CAST(date_trunc('{frame}', period) AS DATE) AS frame, entity, sum(value) / {per} AS value FROM cells GROUP BY"
+    " 1, 2)"
 )
 
 QUERIES = {
     "shares": f"SELECT * FROM ({_SHARES}) ORDER BY frame, share DESC, entity",
-    "concentration": "SELECT frame, sum(share * share) AS hhi, sum(share) FILTER (place <= 4) AS cr4, count(*) FILTER (value > 0) AS entities "
-    f"FROM (SELECT *, row_number() OVER (PARTITION BY frame ORDER BY share DESC, entity) AS place FROM ({_SHARES}) WHERE entity IS NOT NULL) "
-    "GROUP BY frame ORDER BY frame",
-    "presence": "SELECT entity, min(period) AS first, max(period) AS last FROM cells WHERE value > 0 AND entity IS NOT NULL GROUP BY entity ORDER BY entity",
-}  # fmt: skip
+    "concentration": (
+        "SELECT frame, sum(share * share) AS hhi, sum(share) FILTER (place <= 4) AS cr4, count(*) FILTER (value > 0)"
+        " AS entities FROM (SELECT *, row_number() OVER (PARTITION BY frame ORDER BY share DESC, entity) AS place FROM"
+        f" ({_SHARES}) WHERE entity IS NOT NULL) GROUP BY frame ORDER BY frame"
+    ),
+    "presence": (
+        "SELECT entity, min(period) AS first, max(period) AS last FROM cells WHERE value > 0 AND entity IS NOT NULL"
+        " GROUP BY entity ORDER BY entity"
+    ),
+}
 
 
 @task_type("competitor_analysis")
@@ -104,10 +110,16 @@ class Comparison:
         before = self.cells[self.frames[-2]] if len(self.frames) > 1 else {}
         none = (0.0, 0.0)
         found = [
-            Standing(name, first.get(name, none)[0], before.get(name, none)[0], last.get(name, none)[0],
-                     first.get(name, none)[1], last.get(name, none)[1])
+            Standing(
+                name,
+                first.get(name, none)[0],
+                before.get(name, none)[0],
+                last.get(name, none)[0],
+                first.get(name, none)[1],
+                last.get(name, none)[1],
+            )
             for name in {*first, *last}
-        ]  # fmt: skip
+        ]
         return sorted(found, key=lambda s: (-s.share_last, -s.share_first, s.name))
 
     def write(self) -> dict[str, Any]:
@@ -146,9 +158,11 @@ class Comparison:
         verb = f"led {self.last} with a" if self.rivals else f"had the largest share of {self.last}, a"
         template = f"{{name}} {verb} share of {{share}} ({{amount}} in {{measure}})"
         facts: dict[str, Fact | str] = {
-            "name": leader.name, "share": self.share(leader), "amount": amount,
+            "name": leader.name,
+            "share": self.share(leader),
+            "amount": amount,
             "measure": words.quoted(self.profile.roles.measure.column),
-        }  # fmt: skip
+        }
         if len(self.standings) > 1:
             second = self.standings[1]
             gap = self.found.points("lead", leader.share_last - second.share_last, "shares", "difference of two shares")
@@ -158,7 +172,12 @@ class Comparison:
         if len(self.frames) > 1:
             old = max(self.standings, key=lambda s: (s.share_first, s.name))
             if old is leader:
-                result.append(say(f"It was also the largest in {self.first}, with {{share}}.", share=self.share(old, at_start=True)))
+                result.append(
+                    say(
+                        f"It was also the largest in {self.first}, with {{share}}.",
+                        share=self.share(old, at_start=True),
+                    )
+                )
             else:
                 result.append(
                     say(
@@ -216,7 +235,8 @@ class Comparison:
         if self.entity.company:
             result.append(
                 say(
-                    f"The index counts {self.entity.plural}, not their owners; it is a screening figure, no legal finding."
+                    f"The index counts {self.entity.plural}, not their owners; it is a screening figure, no legal"
+                    " finding."
                 )
             )
         return result
@@ -230,7 +250,10 @@ class Comparison:
             if not side:
                 continue
             best, *others = side[:4]
-            template = f"{{name}} {verb} {{move}} points of share from {self.first} to {self.last}, from {{before}} to {{after}}"
+            template = (
+                f"{{name}} {verb} {{move}} points of share from {self.first} to {self.last}, from {{before}} to"
+                " {after}"
+            )
             facts: dict[str, Fact | str] = {
                 "name": best.name,
                 "move": self.move(best),
@@ -238,7 +261,10 @@ class Comparison:
                 "after": self.share(best),
             }
             if others:
-                template += f", the most; then {'come' if len(others) > 1 else 'comes'} {words.listed([f'{{name{i}}} ({{move{i}}})' for i in range(len(others))])}"
+                template += (
+                    f", the most; then {'come' if len(others) > 1 else 'comes'}"
+                    f" {words.listed([f'{{name{i}}} ({{move{i}}})' for i in range(len(others))])}"
+                )
                 for i, other in enumerate(others):
                     facts |= {f"name{i}": other.name, f"move{i}": self.move(other)}
             sentences.append(say(template + ".", **facts))
@@ -340,7 +366,11 @@ class Comparison:
         for i, upper in enumerate(large):
             for lower in large[i + 1 :]:
                 clear = upper.share_last - lower.share_last >= CLEAR_LEAD
-                if clear and upper.share_first < lower.share_first and (since := self._ahead_since(upper.name, lower.name)):
+                if (
+                    clear
+                    and upper.share_first < lower.share_first
+                    and (since := self._ahead_since(upper.name, lower.name))
+                ):
                     crossings.append((upper.move - lower.move, upper.name, lower.name, since))
         best = sorted(crossings, key=lambda c: (-c[0], c[1], c[2]))[:3]
         for _, upper_name, lower_name, since in best:
@@ -385,7 +415,7 @@ class Comparison:
         rows = [self._line(standing, several) for standing in self._shown()]
         caption = (
             f"The {len(rows)} largest {self.entity.plural} of {self.last}"
-            if len(rows) < len(self.standings)
+            if len(rows) < sum(s.last > 0 for s in self.standings)
             else f"All {self.entity.plural} in {self.last}"
         )
         self.found.table(caption, columns, rows, "shares")
@@ -435,7 +465,10 @@ class Comparison:
         title = f"{leader.name} {verb} {self.last} with {words.percent(leader.share_last)}"
         if len(shown) > 1:
             title += f", ahead of {shown[1].name} with {words.percent(shown[1].share_last)}"
-        subtitle = f"Share of {words.quoted(self.profile.roles.measure.column)} in {self.last}, by {self.entity.noun}. Rounded parts need not add up to 100."
+        subtitle = (
+            f"Share of {words.quoted(self.profile.roles.measure.column)} in {self.last}, by {self.entity.noun}. Rounded"
+            " parts need not add up to 100."
+        )
         cells = [[row["name"], row["label"]] for row in values]
         self.found.figure(
             "ranking",
@@ -461,7 +494,10 @@ class Comparison:
             return
         title = f"{best.name} gained the most share since {self.first}, {worst.name} lost the most"
         subtitle = f"Share in {self.first} (open) and {self.last} (filled), %; label: change in percentage points."
-        alt = f"Dumbbell chart of {len(shown)} {self.entity.plural}: {title}; {words.points(best.move, plus=True)} and {words.points(worst.move, plus=True)} points."
+        alt = (
+            f"Dumbbell chart of {len(shown)} {self.entity.plural}: {title}; {words.points(best.move, plus=True)} and"
+            f" {words.points(worst.move, plus=True)} points."
+        )
         cells = [
             [s.name, self.share(s, at_start=True).text, self.share(s).text, words.points(s.move, plus=True)]
             for s in shown
@@ -484,9 +520,15 @@ class Comparison:
         best, worst = max(picked, key=lambda s: s.move), min(picked, key=lambda s: s.move)
         tone = {best.name: 1, worst.name: -1} if best is not worst else {}
         values = [
-            {"when": self.name_of(frame), "name": s.name, "value": self.cells[frame].get(s.name, (0.0, 0.0))[1], "tone": tone.get(s.name, 0)}
-            for s in picked for frame in frames
-        ]  # fmt: skip
+            {
+                "when": self.name_of(frame),
+                "name": s.name,
+                "value": self.cells[frame].get(s.name, (0.0, 0.0))[1],
+                "tone": tone.get(s.name, 0),
+            }
+            for s in picked
+            for frame in frames
+        ]
         top = max(row["value"] for row in values)
         places = figures.spread([s.share_last for s in picked], top * 0.075)
         ends = [
@@ -506,21 +548,33 @@ class Comparison:
         }
         leader = self.standings[0].name
         if leaders == {leader}:
-            title = f"{leader} {'led' if self.rivals else 'was the largest'} in every {self.grain} from {self.name_of(frames[0])} to {self.last}"
+            title = (
+                f"{leader} {'led' if self.rivals else 'was the largest'} in every {self.grain} from"
+                f" {self.name_of(frames[0])} to {self.last}"
+            )
         else:
             since = self._ahead_of_all_since(leader)
             title = (
                 f"{leader} has {'led' if self.rivals else 'been the largest'} since {since}"
                 if since != self.last
-                else f"{leader} {'led' if self.rivals else 'was the largest in'} {self.last}, not in the {self.grain} before"
+                else (
+                    f"{leader} {'led' if self.rivals else 'was the largest in'} {self.last}, not in the {self.grain}"
+                    " before"
+                )
             )
         shown = (
             "all"
             if len(picked) == len(self.standings)
             else f"the {words.spelled(len(picked))} with the largest shares or moves"
         )
-        subtitle = f"Share of {words.quoted(self.profile.roles.measure.column)} per {self.grain}, %; {shown}, label: share in {self.last}."
-        alt = f"Line chart of {len(picked)} shares, {self.name_of(frames[0])} to {self.last}: {title}; {self.share(self.standings[0]).text} in {self.last}."
+        subtitle = (
+            f"Share of {words.quoted(self.profile.roles.measure.column)} per {self.grain}, %; {shown}, label: share in"
+            f" {self.last}."
+        )
+        alt = (
+            f"Line chart of {len(picked)} shares, {self.name_of(frames[0])} to {self.last}: {title};"
+            f" {self.share(self.standings[0]).text} in {self.last}."
+        )
         cells = [
             [self.name_of(frame), *(words.number(self.cells[frame].get(s.name, (0.0, 0.0))[1], 1) for s in picked)]
             for frame in frames
@@ -567,7 +621,10 @@ class Comparison:
         (up, gain), (down, loss) = shown[0], shown[-1]
         title = f"{up} added the most since {self.first}" if gain > 0 else f"{down} lost the most since {self.first}"
         title += f", {down} lost the most" if gain > 0 > loss else ""
-        subtitle = f"Change of {words.quoted(self.profile.roles.measure.column)} from {self.first} to {self.last}, {self.profile.roles.measure.unit or 'unit not stated'}."
+        subtitle = (
+            f"Change of {words.quoted(self.profile.roles.measure.column)} from {self.first} to {self.last},"
+            f" {self.profile.roles.measure.unit or 'unit not stated'}."
+        )
         alt = f"Bar chart of {len(values)} changes: {title}; {up} {values[0]['label']}, {down} {values[-1]['label']}."
         cells = [[str(row["name"]), str(row["label"])] for row in values]
         self.found.figure(

@@ -5,11 +5,13 @@ Okabe–Ito colours: one accent, one contrast, greys; labels stand at the marks,
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 ACCENT, LIGHT, CONTRAST, GREY, INK = "#0072b2", "#a0cbe8", "#d55e00", "#8a929c", "#1a1d21"
+QUIET = "#5b6470"  # grey text: 4.5:1 and more on white
 Spec = dict[str, Any]
 Values = Sequence[Mapping[str, Any]]
 _NO_AXIS = {"axis": None}
@@ -40,7 +42,7 @@ def bars_over_time(values: Values, labels: bool) -> Spec:
             layers.append({"transform": [{"filter": test}], "mark": text, "encoding": {"text": {"field": "label"}}})
         layers.append(
             {
-                "mark": {"type": "text", "dy": -7, "fontSize": 10.5, "color": GREY},
+                "mark": {"type": "text", "dy": -7, "fontSize": 10.5, "color": QUIET},
                 "encoding": {"text": {"field": "change"}},
             }
         )
@@ -125,12 +127,32 @@ def dumbbell(values: Values) -> Spec:
         "data": {"values": rows},
         "encoding": {"y": _names()},
         "layer": [
-            {"mark": {"type": "rule", "strokeWidth": 3}, "encoding": {"x": x("before"), "x2": {"field": "after"}, "color": colour}},
-            {"mark": {"type": "point", "filled": True, "fill": "white", "stroke": GREY, "strokeWidth": 2, "size": 55, "opacity": 1}, "encoding": {"x": x("before")}},
-            {"mark": {"type": "point", "filled": True, "size": 65, "opacity": 1}, "encoding": {"x": x("after"), "color": colour}},
-            {"mark": {"type": "text", "align": "left", "dx": 10, "fontWeight": 600}, "encoding": {"x": x("right"), "text": {"field": "label"}}},
+            {
+                "mark": {"type": "rule", "strokeWidth": 3},
+                "encoding": {"x": x("before"), "x2": {"field": "after"}, "color": colour},
+            },
+            {
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "fill": "white",
+                    "stroke": GREY,
+                    "strokeWidth": 2,
+                    "size": 55,
+                    "opacity": 1,
+                },
+                "encoding": {"x": x("before")},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 65, "opacity": 1},
+                "encoding": {"x": x("after"), "color": colour},
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 10, "fontWeight": 600},
+                "encoding": {"x": x("right"), "text": {"field": "label"}},
+            },
         ],
-    }  # fmt: skip
+    }
 
 
 def seasonal(medians: Values, singles: Values) -> Spec:
@@ -152,12 +174,27 @@ def seasonal(medians: Values, singles: Values) -> Spec:
     return {
         "encoding": {"x": x, "y": y},
         "layer": [
-            {"data": {"values": [{"index": 100}]}, "mark": {"type": "rule", "color": GREY}, "encoding": {"y": y, "x": {"value": 0}, "x2": {"value": "width"}}},
-            {"data": {"values": list(singles)}, "mark": {"type": "point", "filled": True, "size": 28, "color": LIGHT, "opacity": 0.9}},
-            {"data": {"values": list(medians)}, "mark": {"type": "tick", "thickness": 4, "opacity": 1, "width": {"band": 0.42}}, "encoding": {"color": colour}},
-            {"data": {"values": list(medians)}, "mark": {"type": "text", "align": "left", "dx": 13, "dy": -8, "fontWeight": 600}, "encoding": {"text": {"field": "label"}}},
+            {
+                "data": {"values": [{"index": 100}]},
+                "mark": {"type": "rule", "color": GREY},
+                "encoding": {"y": y, "x": {"value": 0}, "x2": {"value": "width"}},
+            },
+            {
+                "data": {"values": list(singles)},
+                "mark": {"type": "point", "filled": True, "size": 28, "color": LIGHT, "opacity": 0.9},
+            },
+            {
+                "data": {"values": list(medians)},
+                "mark": {"type": "tick", "thickness": 4, "opacity": 1, "width": {"band": 0.42}},
+                "encoding": {"color": colour},
+            },
+            {
+                "data": {"values": list(medians)},
+                "mark": {"type": "text", "align": "left", "dx": 13, "dy": -8, "fontWeight": 600},
+                "encoding": {"text": {"field": "label"}},
+            },
         ],
-    }  # fmt: skip
+    }
 
 
 def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
@@ -198,7 +235,7 @@ def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
             {
                 "data": {"values": list(ends)},
                 "mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": 600},
-                "encoding": {"x": x, "y": y("place"), "text": {"field": "label"}, "color": colour},
+                "encoding": {"x": x, "y": y("place"), "text": {"field": "label"}, "color": {**colour, "value": QUIET}},
             },
         ],
     }
@@ -237,7 +274,7 @@ def lines(values: Values, ends: Values) -> Spec:
             {
                 "data": {"values": list(ends)},
                 "mark": {"type": "text", "align": "left", "dx": 8, "fontWeight": 600},
-                "encoding": {"x": x, "y": y("place"), "text": {"field": "label"}, "color": colour},
+                "encoding": {"x": x, "y": y("place"), "text": {"field": "label"}, "color": {**colour, "value": QUIET}},
             },
         ],
     }
@@ -257,10 +294,18 @@ def diverging(values: Values) -> Spec:
         "encoding": {"y": _names(), "x": x},
         "layer": [
             {"mark": {"type": "bar", "height": {"band": 0.62}}, "encoding": {"color": colour}},
-            {"transform": [{"filter": "datum.value >= 0"}], "mark": {**text, "align": "left", "dx": 6}, "encoding": {"text": {"field": "label"}}},
-            {"transform": [{"filter": "datum.value < 0"}], "mark": {**text, "align": "right", "dx": -6}, "encoding": {"text": {"field": "label"}}},
+            {
+                "transform": [{"filter": "datum.value >= 0"}],
+                "mark": {**text, "align": "left", "dx": 6},
+                "encoding": {"text": {"field": "label"}},
+            },
+            {
+                "transform": [{"filter": "datum.value < 0"}],
+                "mark": {**text, "align": "right", "dx": -6},
+                "encoding": {"text": {"field": "label"}},
+            },
         ],
-    }  # fmt: skip
+    }
 
 
 def spread(places: Sequence[float], least: float) -> list[float]:
@@ -269,7 +314,7 @@ def spread(places: Sequence[float], least: float) -> list[float]:
     moved = list(places)
     for _ in range(200):
         still = True
-        for a, b in zip(order, order[1:], strict=False):
+        for a, b in itertools.pairwise(order):
             if (gap := moved[b] - moved[a]) < least - 1e-9:
                 moved[a] -= (least - gap) / 2
                 moved[b] += (least - gap) / 2

@@ -134,9 +134,17 @@ class Findings:
         return table
 
     def figure(
-        self, name: str, title: str, subtitle: str, alt: str, spec: dict[str, Any], columns: Sequence[str],
-        rows: Sequence[Sequence[str]], query: str, text_columns: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        title: str,
+        subtitle: str,
+        alt: str,
+        spec: dict[str, Any],
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        query: str,
+        text_columns: int = 1,
+    ) -> None:
         """Adds a chart with the table of what it draws."""
         data = _table(title, columns, rows, self.query(query), text_columns)
         self._section.blocks.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ def cagr(first: float, last: float, years: float, periods: int) -> float | None:
     """
     if first <= 0 or last < 0 or years <= 0 or periods < 3:
         return None
-    return ((last / first) ** (1 / years) - 1) * 100
+    return (math.pow(last / first, 1 / years) - 1) * 100
 
 
 def shares(parts: Mapping[str, float], total: float) -> dict[str, float]:
@@ -143,7 +144,7 @@ def volatility(values: Sequence[float], per_year: int) -> float | None:
     """Standard deviation of the simple changes × √(periods per year), in percent; none below 12 changes or values ≤ 0."""
     if len(values) < 13 or min(values) <= 0:
         return None
-    return stdev(b / a - 1 for a, b in zip(values, values[1:], strict=False)) * math.sqrt(per_year) * 100
+    return stdev(b / a - 1 for a, b in itertools.pairwise(values)) * math.sqrt(per_year) * 100
 
 
 def confidence(failures: int) -> str:

@@ -33,14 +33,14 @@ class Known:
             self.used[found.id] = found
         return found
 
-    def facts(self, **names: str) -> dict[str, Fact] | None:
+    def facts(self, **names: str) -> dict[str, Fact | str] | None:
         """Several facts under the names of a sentence's places; None if one is missing."""
         found = {place: self._facts.get(name) for place, name in names.items()}
         known = {place: fact for place, fact in found.items() if fact is not None}
         if len(known) < len(names):
             return None
         self.used.update({fact.id: fact for fact in known.values()})
-        return known
+        return dict(known)
 
     def number(self, name: str) -> float | None:
         """A fact's value as a number, for rules."""
@@ -51,6 +51,10 @@ class Known:
         """``competition``, ``season`` or ``levels``; empty if no analysis gave it."""
         value = self._beside.get(key) or {}
         return value if isinstance(value, dict) else {}
+
+    def level_name(self, key: str) -> str:
+        """A name or date that the analyses of levels speak of; empty if they speak of none."""
+        return str(self.beside("levels").get(key, ""))
 
     def confidence(self, tested: str | None, *, more: int = 0) -> Level:
         """The tested level, lowered by one for each further doubt and for an assumed measure."""

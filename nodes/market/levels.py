@@ -20,18 +20,43 @@ from holdfast.nodes.report.document import Fact, Span
 MOST = 15
 MOST_LINES = 8
 PER_YEAR = {"year": 1, "quarter": 4, "month": 12}
-_NO_RATIO = {"temp", "temperature", "celsius", "fahrenheit", "degrees", "pct", "percent", "percentage", "share", "rate", "ratio", "%",
-             "change", "growth", "index", "score", "inflation"}  # fmt: skip
+_NO_RATIO = {
+    "temp",
+    "temperature",
+    "celsius",
+    "fahrenheit",
+    "degrees",
+    "pct",
+    "percent",
+    "percentage",
+    "share",
+    "rate",
+    "ratio",
+    "%",
+    "change",
+    "growth",
+    "index",
+    "score",
+    "inflation",
+}
 
 QUERIES = {
-    "levels": "SELECT entity, count(*) AS n, min(period) AS first, max(period) AS last, arg_min(value, period) AS first_value, "
-    "arg_max(value, period) AS last_value, max(value) AS high, arg_max(period, value) AS high_at, min(value) AS low, "
-    "arg_min(period, value) AS low_at FROM cells WHERE entity IS NOT NULL GROUP BY entity ORDER BY entity",
-    "since": "SELECT entity, arg_min(value, period) AS first_value, arg_max(value, period) AS last_value FROM cells "
-    "WHERE entity IS NOT NULL AND period >= DATE '{start}' GROUP BY entity ORDER BY entity",
+    "levels": (
+        "SELECT entity, count(*) AS n, min(period) AS first, max(period) AS last, arg_min(value, period) AS"
+        " first_value, arg_max(value, period) AS last_value, max(value) AS high, arg_max(period, value) AS high_at,"
+        " min(value) AS low, arg_min(period, value) AS low_at FROM cells WHERE entity IS NOT NULL GROUP BY entity ORDER"
+        " BY entity"
+    ),
+    "since": (
+        "SELECT entity, arg_min(value, period) AS first_value, arg_max(value, period) AS last_value FROM cells "
+        "WHERE entity IS NOT NULL AND period >= DATE '{start}' GROUP BY entity ORDER BY entity"
+    ),
     "series": "SELECT entity, period, value FROM cells WHERE entity IS NOT NULL ORDER BY entity, period",
-    "span": "SELECT sum(n)::BIGINT AS rows, count(DISTINCT period) AS periods, count(DISTINCT entity) AS entities FROM cells",
-}  # fmt: skip
+    "span": (
+        "SELECT sum(n)::BIGINT AS rows, count(DISTINCT period) AS periods, count(DISTINCT entity) AS entities FROM"
+        " cells"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +160,18 @@ def write_overview(found: Findings) -> dict[str, Any]:
     """What is measured, why it is not summed, where each stands now; returns the names at the two ends."""
     levels = Levels(found)
     found.say(
-        f"{{name}} is a level, not an amount: such values (prices, rates, scores) cannot be summed over {levels.many} or over time. "
-        "So this report gives no market size, no market share and no HHI; it compares changes.", name=levels.name,
-    )  # fmt: skip
+        f"{{name}} is a level, not an amount: such values (prices, rates, scores) cannot be summed over {levels.many}"
+        " or over time. So this report gives no market size, no market share and no HHI; it compares changes.",
+        name=levels.name,
+    )
     row = found.rows("span")[0]
     start, end = levels.when(found.profile.first), levels.when(found.profile.last)
     rows, n = found.count("rows_used", row["rows"], "span"), found.count("entities", row["entities"], "span")
     found.paragraph(
         [
             say(
-                f"The figures rest on {{rows}} rows for {{n}} {levels.one if row['entities'] == 1 else levels.many}, {start} to {end}.",
+                f"The figures rest on {{rows}} rows for {{n}} {levels.one if row['entities'] == 1 else levels.many},"
+                f" {start} to {end}.",
                 rows=rows,
                 n=n,
             ),
@@ -162,19 +189,28 @@ def _ends(levels: Levels) -> dict[str, Any]:
     """Who had the highest and the lowest value of all, and when."""
     if not levels.shown:
         return {}
-    high, low = max(levels.shown, key=lambda level: max(level.values)), min(levels.shown, key=lambda level: min(level.values))
-    when = [levels.when(level.periods[level.values.index(pick(level.values))], brief=True) for level, pick in ((high, max), (low, min))]
+    high, low = (
+        max(levels.shown, key=lambda level: max(level.values)),
+        min(levels.shown, key=lambda level: min(level.values)),
+    )
+    when = [
+        levels.when(level.periods[level.values.index(pick(level.values))], brief=True)
+        for level, pick in ((high, max), (low, min))
+    ]
     return {"highest": high.name, "highest_when": when[0], "lowest": low.name, "lowest_when": when[1]}
 
 
 def _late(levels: Levels) -> list[list[Span]]:
     return [
-        say(
-            f"{{who}} begins only in {levels.when(level.periods[0])}; comparisons are also made from there, the latest common start.",
-            who=level.name,
+        (
+            say(
+                f"{{who}} begins only in {levels.when(level.periods[0])}; comparisons are also made from there, the"
+                " latest common start.",
+                who=level.name,
+            )
+            if level.periods[0] == levels.start
+            else say(f"{{who}} begins only in {levels.when(level.periods[0])}.", who=level.name)
         )
-        if level.periods[0] == levels.start
-        else say(f"{{who}} begins only in {levels.when(level.periods[0])}.", who=level.name)
         for level in levels.late()[:3]
     ]
 
@@ -191,11 +227,16 @@ def _level_table(levels: Levels) -> None:
     for level in sorted(levels.shown, key=lambda level: (-level.values[-1], level.name)):
         high, low = max(level.values), min(level.values)
         at_high, at_low = (levels.when(level.periods[level.values.index(value)], brief=True) for value in (high, low))
-        rows.append([
-            level.name, levels.when(level.periods[0], brief=True), levels.value(f"first/{level.name}", level.values[0]).text,
-            levels.value(f"last/{level.name}", level.values[-1]).text, f"{levels.value(f'high/{level.name}', high).text} ({at_high})",
-            f"{levels.value(f'low/{level.name}', low).text} ({at_low})",
-        ])  # fmt: skip
+        rows.append(
+            [
+                level.name,
+                levels.when(level.periods[0], brief=True),
+                levels.value(f"first/{level.name}", level.values[0]).text,
+                levels.value(f"last/{level.name}", level.values[-1]).text,
+                f"{levels.value(f'high/{level.name}', high).text} ({at_high})",
+                f"{levels.value(f'low/{level.name}', low).text} ({at_low})",
+            ]
+        )
     last = levels.when(max(level.periods[-1] for level in levels.shown), brief=True)
     columns = [levels.one.capitalize(), "Begins", "First", f"Last, {last}", "Highest (when)", "Lowest (when)"]
     levels.found.table(f"{levels.name} per {levels.one}", columns, rows, "levels", text_columns=2)
@@ -210,10 +251,11 @@ def _rebased_chart(levels: Levels) -> None:
         return
     lines = ordered if len(ordered) <= MOST_LINES else [*ordered[: MOST_LINES // 2], *ordered[-MOST_LINES // 2 :]]
     tone = {lines[0][0].name: 1, **({lines[-1][0].name: -1} if len(lines) > 1 else {})}
-    values = [
+    values: list[dict[str, Any]] = [
         {"period": day, "name": level.name, "index": value / level.values[0] * 100, "tone": tone.get(level.name, 0)}
-        for level, _ in lines for day, value in zip(level.periods, level.values, strict=True)
-    ]  # fmt: skip
+        for level, _ in lines
+        for day, value in zip(level.periods, level.values, strict=True)
+    ]
     every = [row["index"] for row in values]
     logarithmic = max(every) / min(every) > 10
     spec = figures.rebased(values, _line_ends(lines, every, logarithmic, tone), logarithmic)
@@ -236,7 +278,13 @@ def _line_ends(
     lines: list[tuple[Level, float]], every: list[float], logarithmic: bool, tone: dict[str, int]
 ) -> list[dict[str, Any]]:
     """Labels at the right ends, moved apart so that none covers another."""
-    scale, back = (math.log2, lambda x: 2**x) if logarithmic else ((lambda x: x), (lambda x: x))
+
+    def scale(index: float) -> float:
+        return math.log2(index) if logarithmic else index
+
+    def back(place: float) -> float:
+        return math.pow(2, place) if logarithmic else place
+
     ends = [scale(level.values[-1] / level.values[0] * 100) for level, _ in lines]
     least = (scale(max(every)) - scale(min(every))) * 0.055
     places = figures.spread(ends, least)
@@ -259,7 +307,8 @@ def write_comparison(found: Findings) -> dict[str, Any]:
         found.say("There are too few periods to compare changes.")
         return {}
     found.say(
-        "Compared are changes of {name}: levels have no market share and no concentration (HHI), since they cannot be summed.",
+        "Compared are changes of {name}: levels have no market share and no concentration (HHI), since they cannot be"
+        " summed.",
         name=levels.name,
     )
     found.rows("levels")
@@ -275,8 +324,14 @@ def _spoken_of(levels: Levels, ordered: list[tuple[Level, float]], common: list[
     """Names and dates for the summary; ``holds``: the best stays the best of those as long as it when the start moves."""
     best, fell = ordered[0], ordered[-1]
     moved = levels.ordered([level.since(levels.start) for level, _ in ordered])
-    names_of = {"best": best[0].name, "best_rose": best[1] >= 0, "best_from": levels.when(best[0].periods[0]), "until": levels.when(best[0].periods[-1]),
-                "start": levels.when(levels.start), "holds": bool(moved) and moved[0][0].name == best[0].name}  # fmt: skip
+    names_of = {
+        "best": best[0].name,
+        "best_rose": best[1] >= 0,
+        "best_from": levels.when(best[0].periods[0]),
+        "until": levels.when(best[0].periods[-1]),
+        "start": levels.when(levels.start),
+        "holds": bool(moved) and moved[0][0].name == best[0].name,
+    }
     if fell[1] < 0:
         names_of |= {"fell": fell[0].name, "fell_from": levels.when(fell[0].periods[0])}
     if common:
@@ -288,11 +343,16 @@ def _spoken_of(levels: Levels, ordered: list[tuple[Level, float]], common: list[
 def _changed(levels: Levels, level: Level, change: float, most: bool) -> list[Span]:
     verb = "rose" if change >= 0 else "fell"
     start, end = levels.when(level.periods[0]), levels.when(level.periods[-1])
-    template = f"{{name}} {verb}{' the most' if most and change >= 0 else ''}: by {{change}} from {start} to {end} ({{first}} to {{last}})"
+    template = (
+        f"{{name}} {verb}{' the most' if most and change >= 0 else ''}: by {{change}} from {start} to {end} ({{first}}"
+        " to {last})"
+    )
     facts: dict[str, Fact | str] = {
-        "name": level.name, "change": levels.change_fact(f"change/{level.name}", change, "levels"),
-        "first": levels.value(f"first/{level.name}", level.values[0]), "last": levels.value(f"last/{level.name}", level.values[-1]),
-    }  # fmt: skip
+        "name": level.name,
+        "change": levels.change_fact(f"change/{level.name}", change, "levels"),
+        "first": levels.value(f"first/{level.name}", level.values[0]),
+        "last": levels.value(f"last/{level.name}", level.values[-1]),
+    }
     if (rate := levels.yearly(level)) is not None and level.years >= 2:
         template += ", {rate} a year"
         facts["rate"] = levels.found.percent(f"yearly/{level.name}", rate, "levels", "annualised", plus=True)
@@ -332,9 +392,11 @@ def _change_table(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
             part = level.since(levels.start)
             common = levels.change(part)
             line += [
-                "n/a"
-                if common is None
-                else levels.change_fact(f"common/{level.name}", common, "since", plus=True).text,
+                (
+                    "n/a"
+                    if common is None
+                    else levels.change_fact(f"common/{level.name}", common, "since", plus=True).text
+                ),
                 _yearly_text(levels, part, "common_yearly", "since"),
             ]
         rows.append(line)
@@ -354,7 +416,7 @@ def _change_chart(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
     common = levels.ordered([level.since(levels.start) for level, _ in ordered])
     if len(common) < 2:
         return
-    values = [
+    values: list[dict[str, Any]] = [
         {
             "name": level.name,
             "value": change,
@@ -370,8 +432,14 @@ def _change_chart(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
         if rises < len(common)
         else f"All {words.spelled(len(common))} {levels.many} rose from {start} to {end}, {best[0].name} the most"
     )
-    subtitle = f"Change of {levels.name}, {'%' if levels.ratio else levels.unit or 'unit not stated'}, from the latest common start."
-    alt = f"Bar chart of {len(values)} changes: {title}; {best[0].name} {values[0]['label']}, {worst[0].name} {values[-1]['label']}."
+    subtitle = (
+        f"Change of {levels.name}, {'%' if levels.ratio else levels.unit or 'unit not stated'}, from the latest common"
+        " start."
+    )
+    alt = (
+        f"Bar chart of {len(values)} changes: {title}; {best[0].name} {values[0]['label']}, {worst[0].name}"
+        f" {values[-1]['label']}."
+    )
     levels.found.figure(
         "change",
         title,
@@ -389,7 +457,8 @@ def write_trends(found: Findings) -> dict[str, Any]:
     levels = Levels(found)
     if not levels.ratio:
         found.say(
-            "Falls from a peak and volatility are not given: they need values above zero that can be divided by one another."
+            "Falls from a peak and volatility are not given: they need values above zero that can be divided by one"
+            " another."
         )
         return {}
     falls = [(level, fall) for level in levels.shown if (fall := formulas.drawdown(level.values)) and fall.percent < 0]
@@ -399,10 +468,20 @@ def write_trends(found: Findings) -> dict[str, Any]:
         return {}
     found.paragraph([_fell(levels, *pair, first=i == 0) for i, pair in enumerate(falls[:2])])
     swings = _swings(levels)
-    rows = [[level.name, levels.found.percent(f"drawdown/{level.name}", fall.percent, "series", "maximum drawdown").text,
-             levels.when(level.periods[fall.peak], brief=True), levels.when(level.periods[fall.trough], brief=True),
-             found.percent(f"volatility/{level.name}", swings[level.name], "series", "sd of changes × √periods").text if level.name in swings else "n/a"]
-            for level, fall in falls]  # fmt: skip
+    rows = [
+        [
+            level.name,
+            levels.found.percent(f"drawdown/{level.name}", fall.percent, "series", "maximum drawdown").text,
+            levels.when(level.periods[fall.peak], brief=True),
+            levels.when(level.periods[fall.trough], brief=True),
+            (
+                found.percent(f"volatility/{level.name}", swings[level.name], "series", "sd of changes × √periods").text
+                if level.name in swings
+                else "n/a"
+            ),
+        ]
+        for level, fall in falls
+    ]
     found.table(
         "Deepest fall from an earlier peak, and volatility a year",
         [levels.one.capitalize(), "Deepest fall", "Peak", "Trough", "Volatility"],
@@ -421,7 +500,8 @@ def _fell(levels: Levels, level: Level, fall: formulas.Drawdown, *, first: bool)
     fact = levels.found.percent(f"fall/{level.name}", fall.percent, "series", "without its sign", bare=True)
     peak, trough = levels.when(level.periods[fall.peak]), levels.when(level.periods[fall.trough])
     return say(
-        f"{{name}} fell {'the deepest' if first else 'second deepest'} from an earlier peak: by {{fall}}, {peak} to {trough}.",
+        f"{{name}} fell {'the deepest' if first else 'second deepest'} from an earlier peak: by {{fall}}, {peak} to"
+        f" {trough}.",
         name=level.name,
         fall=fact,
     )
@@ -439,7 +519,7 @@ def _swings(levels: Levels) -> dict[str, float]:
 def _fall_chart(levels: Levels, falls: list[tuple[Level, formulas.Drawdown]]) -> None:
     if len(falls) < 2:
         return
-    values = [
+    values: list[dict[str, Any]] = [
         {"name": level.name, "value": fall.percent, "label": words.percent(fall.percent)} for level, fall in falls
     ]
     title = f"{falls[0][0].name} fell the deepest from a peak, {falls[-1][0].name} the least deep"
@@ -459,12 +539,15 @@ def _fall_chart(levels: Levels, falls: list[tuple[Level, formulas.Drawdown]]) ->
 def _swing_chart(levels: Levels, swings: dict[str, float]) -> None:
     if len(swings) < 2:
         return
-    values = [
+    values: list[dict[str, Any]] = [
         {"name": name, "value": swing, "label": words.percent(swing), "marked": i == 0, "rest": False}
         for i, (name, swing) in enumerate(swings.items())
     ]
     title = f"{values[0]['name']} swung the most, {values[-1]['name']} the least"
-    subtitle = f"Volatility of {levels.name}: standard deviation of the changes per {levels.grain} × √{PER_YEAR[levels.grain]}, %."
+    subtitle = (
+        f"Volatility of {levels.name}: standard deviation of the changes per {levels.grain} ×"
+        f" √{PER_YEAR[levels.grain]}, %."
+    )
     alt = f"Bar chart of {len(values)} volatilities: {title}; {values[0]['label']} and {values[-1]['label']} a year."
     levels.found.figure(
         "volatility",

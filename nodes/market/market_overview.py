@@ -16,16 +16,25 @@ from holdfast.nodes.report.document import Fact, Span
 MOST_BARS = 14
 
 QUERIES = {
-    "size": "SELECT CAST(date_trunc('{frame}', period) AS DATE) AS frame, sum(value) / {per} AS total, count(DISTINCT period) AS periods, "
-    "count(DISTINCT entity) AS entities FROM cells GROUP BY 1 ORDER BY 1",
-    "everything": "SELECT sum(value) AS total, sum(n)::BIGINT AS rows, count(DISTINCT period) AS periods, min(period) AS first, "
-    "max(period) AS last, count(DISTINCT entity) AS entities FROM cells",
-    "course": "SELECT period, sum(value) AS total, CASE WHEN count(*) OVER w = 12 THEN avg(sum(value)) OVER w END AS mean FROM cells "
-    "GROUP BY period WINDOW w AS (ORDER BY period ROWS BETWEEN 11 PRECEDING AND CURRENT ROW) ORDER BY period",
-    "like_for_like": "SELECT year(period) AS year, sum(value) / {per} AS total, count(DISTINCT period) AS periods FROM cells "
-    "WHERE year(period) IN ({year} - 1, {year}) AND month(period) IN (SELECT month(period) FROM cells WHERE year(period) = {year}) "
-    "GROUP BY 1 ORDER BY 1",
-}  # fmt: skip
+    "size": (
+        "SELECT CAST(date_trunc('{frame}', period) AS DATE) AS frame, sum(value) / {per} AS total, count(DISTINCT"
+        " period) AS periods, count(DISTINCT entity) AS entities FROM cells GROUP BY 1 ORDER BY 1"
+    ),
+    "everything": (
+        "SELECT sum(value) AS total, sum(n)::BIGINT AS rows, count(DISTINCT period) AS periods, min(period) AS first, "
+        "max(period) AS last, count(DISTINCT entity) AS entities FROM cells"
+    ),
+    "course": (
+        "SELECT period, sum(value) AS total, CASE WHEN count(*) OVER w = 12 THEN avg(sum(value)) OVER w END AS mean"
+        " FROM cells GROUP BY period WINDOW w AS (ORDER BY period ROWS BETWEEN 11 PRECEDING AND CURRENT ROW) ORDER BY"
+        " period"
+    ),
+    "like_for_like": (
+        "SELECT year(period) AS year, sum(value) / {per} AS total, count(DISTINCT period) AS periods FROM cells WHERE"
+        " year(period) IN ({year} - 1, {year}) AND month(period) IN (SELECT month(period) FROM cells WHERE year(period)"
+        " = {year}) GROUP BY 1 ORDER BY 1"
+    ),
+}
 
 
 @task_type("market_overview")
@@ -156,13 +165,16 @@ class Overview:
         if self.stock:
             return [
                 say(
-                    f"The figures rest on {{rows}} rows over {{n}} {self._unit(row)}, {start} to {end}; a stock is averaged over time.",
+                    f"The figures rest on {{rows}} rows over {{n}} {self._unit(row)}, {start} to {end}; a stock is"
+                    " averaged over time.",
                     rows=rows,
                     n=periods,
                 )
             ]
         total = self.found.amount("total_all", row["total"], "everything", exactly=True)
-        template = f"All {{rows}} rows together hold a total of {{total}} over {{n}} {self._unit(row)}, {start} to {end}."
+        template = (
+            f"All {{rows}} rows together hold a total of {{total}} over {{n}} {self._unit(row)}, {start} to {end}."
+        )
         return [say(template, rows=rows, total=total, n=periods)]
 
     def _unit(self, row: Row) -> str:
@@ -231,7 +243,11 @@ class Overview:
         caption = f"{self.name} per complete {self.frame}" + ("" if whole else ", rounded")
         self.found.table(
             caption,
-            [self.frame.capitalize(), "Mean" if self.stock and self.profile.per_frame > 1 else "Total", f"On the {self.frame} before"],
+            [
+                self.frame.capitalize(),
+                "Mean" if self.stock and self.profile.per_frame > 1 else "Total",
+                f"On the {self.frame} before",
+            ],
             rows[-40:],
             "size",
         )
@@ -245,31 +261,30 @@ class Overview:
         scale = 1e3 if size == 1e4 else size
         marked = {self.found._facts[key].text for key in ("frame_high", "frame_low") if key in self.found._facts}
         values = [
-            {"when": words.period(row["frame"], self.frame, brief=True), "value": row["total"],
-             "label": words.number(row["total"] / scale, 1 if scale > 1 else 0), "change": change, "marked": self.when(row) in marked}
+            {
+                "when": words.period(row["frame"], self.frame, brief=True),
+                "value": row["total"],
+                "label": words.number(row["total"] / scale, 1 if scale > 1 else 0),
+                "change": change,
+                "marked": self.when(row) in marked,
+            }
             for row, change in zip(shown, changes, strict=True)
-        ]  # fmt: skip
+        ]
         title, message = self._size_title()
         measure = self.profile.roles.measure
-        subtitle = ", ".join(
-            filter(
-                None,
-                [
-                    self.name,
-                    measure.unit or "unit not stated",
-                    unit if len(shown) <= MOST_BARS else "",
-                    f"per {self.frame}",
-                ],
-            )
-        )
-        subtitle += " and change on the year before. Complete years only." if self.frame == "year" else "."
+        labelled = len(shown) <= MOST_BARS
+        stated = measure.unit if measure.unit.casefold() != measure.column.casefold() else ""
+        told = [self.name, stated if measure.unit else "unit not stated", unit if labelled else "", f"per {self.frame}"]
+        subtitle = ", ".join(part for part in told if part)
+        subtitle += f" and change on the {self.frame} before" if labelled else ""
+        subtitle += f". Complete {self.frame}s only."
         alt = f"Bar chart, {self.when(shown[0])} to {self.when(shown[-1])}: {message}"
         columns = [self.frame.capitalize(), self.profile.roles.measure.column, "On the one before"]
         rows = [
             [self.when(row), words.exact(row["total"], measure.whole), change or "n/a"]
             for row, change in zip(shown, changes, strict=True)
         ]
-        spec = figures.bars_over_time(values, labels=len(shown) <= MOST_BARS)
+        spec = figures.bars_over_time(values, labels=labelled)
         self.found.figure("size", title, subtitle, alt, spec, columns, rows, "size")
 
     def _size_title(self) -> tuple[str, str]:
@@ -296,13 +311,17 @@ class Overview:
         title = self._course_title(means)
         zero = min(row["total"] for row in rows) < 0.4 * max(row["total"] for row in rows)
         subtitle = (
-            f"{self.name} per month (thin) and mean of 12 months (thick), {words.period(rows[0]['period'], 'month', brief=True)} to "
+            f"{self.name} per month (thin) and mean of 12 months (thick),"
+            f" {words.period(rows[0]['period'], 'month', brief=True)} to "
             + (
                 f"{words.period(rows[-1]['period'], 'month', brief=True)}."
                 + ("" if zero else " The axis does not start at zero.")
             )
         )
-        alt = f"Line chart of {len(rows)} months: {title}; the mean went from {words.amount(first['mean'], False)} to {words.amount(last['mean'], False)}."
+        alt = (
+            f"Line chart of {len(rows)} months: {title}; the mean went from {words.amount(first['mean'], False)} to"
+            f" {words.amount(last['mean'], False)}."
+        )
         cells = [
             [
                 words.period(row["period"], "month", brief=True),

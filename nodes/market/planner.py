@@ -81,17 +81,27 @@ def _subtask(
     kind: str, name: str, description: str, dependencies: Sequence[str], minutes: float, **params: Any
 ) -> dict[str, Any]:
     return {
-        "id": kind, "name": name, "description": description, "type": kind, "params": params,
-        "dependencies": list(dependencies), "estimated_time": minutes,
-    }  # fmt: skip
+        "id": kind,
+        "name": name,
+        "description": description,
+        "type": kind,
+        "params": params,
+        "dependencies": list(dependencies),
+        "estimated_time": minutes,
+    }
 
 
 def _chart(analysis: str) -> dict[str, Any]:
     words = analysis.replace("_", " ")
     return {
-        "id": f"charts_{analysis}", "name": f"Charts: {words}", "description": f"Draw the figures of the {words}", "type": "chart",
-        "params": {"section": analysis}, "dependencies": [analysis], "estimated_time": 0.1,
-    }  # fmt: skip
+        "id": f"charts_{analysis}",
+        "name": f"Charts: {words}",
+        "description": f"Draw the figures of the {words}",
+        "type": "chart",
+        "params": {"section": analysis},
+        "dependencies": [analysis],
+        "estimated_time": 0.1,
+    }
 
 
 def _reading_minutes(paths: list[str]) -> float:

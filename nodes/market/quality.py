@@ -13,8 +13,8 @@ from holdfast.nodes.market.findings import Findings, Row
 Line = tuple[str, str, str, str]
 _TWIN = "lower(regexp_replace(trim(nfc_normalize(entity)), '\\s+', ' ', 'g'))"
 TWINS = (
-    "SELECT count(*) AS groups, min(spellings) AS example FROM (SELECT string_agg(DISTINCT entity, ', ') AS spellings FROM cells "
-    f"WHERE entity IS NOT NULL GROUP BY {_TWIN} HAVING count(DISTINCT entity) > 1)"
+    "SELECT count(*) AS groups, min(spellings) AS example FROM (SELECT string_agg(DISTINCT entity, ', ') AS spellings"
+    f" FROM cells WHERE entity IS NOT NULL GROUP BY {_TWIN} HAVING count(DISTINCT entity) > 1)"
 )
 
 
@@ -35,20 +35,32 @@ class Quality:
         roles = self.roles
         entity = roles.entity.sql if roles.entity else "'all'"
         key = ", ".join(self._key())
-        keyed = f"SELECT {key}, count(*) AS k, min({roles.measure.sql}) AS low, max({roles.measure.sql}) AS high FROM data GROUP BY ALL HAVING count(*) > 1"
+        keyed = (
+            f"SELECT {key}, count(*) AS k, min({roles.measure.sql}) AS low, max({roles.measure.sql}) AS high FROM data"
+            " GROUP BY ALL HAVING count(*) > 1"
+        )
         # the same statement is not left to repeat the missing test: it counts rows whose role columns say nothing
         return {
-            "rows": f"SELECT count(*) AS rows, count({roles.time.sql}) AS dated, count(CASE WHEN isfinite({roles.measure.sql}) THEN 1 END) AS measured, "
-            f"count({entity}) AS named, count_if({roles.measure.sql} < 0) AS negative, count_if({roles.measure.sql} = 0) AS zero FROM data",
-            "not_stated": f"SELECT count(*) AS rows, sum(CASE WHEN isfinite({roles.measure.sql}) THEN {roles.measure.sql} END) AS amount, "
-            f"(SELECT sum({roles.measure.sql}) FROM data WHERE isfinite({roles.measure.sql})) AS total, min({self._raw()}) AS code FROM data WHERE ({entity}) IS NULL",
-            "same_rows": f"SELECT coalesce(sum(k - 1), 0)::BIGINT AS extra FROM (SELECT count(*) AS k FROM data GROUP BY {', '.join(quoted(c.column) for c in roles.columns)} HAVING count(*) > 1)",
+            "rows": (
+                f"SELECT count(*) AS rows, count({roles.time.sql}) AS dated, count(CASE WHEN"
+                f" isfinite({roles.measure.sql}) THEN 1 END) AS measured, count({entity}) AS named,"
+                f" count_if({roles.measure.sql} < 0) AS negative, count_if({roles.measure.sql} = 0) AS zero FROM data"
+            ),
+            "not_stated": (
+                f"SELECT count(*) AS rows, sum(CASE WHEN isfinite({roles.measure.sql}) THEN {roles.measure.sql} END) AS"
+                f" amount, (SELECT sum({roles.measure.sql}) FROM data WHERE isfinite({roles.measure.sql})) AS total,"
+                f" min({self._raw()}) AS code FROM data WHERE ({entity}) IS NULL"
+            ),
+            "same_rows": (
+                "SELECT coalesce(sum(k - 1), 0)::BIGINT AS extra FROM (SELECT count(*) AS k FROM data GROUP BY"
+                f" {', '.join(quoted(c.column) for c in roles.columns)} HAVING count(*) > 1)"
+            ),
             "same_keys": f"SELECT * FROM ({keyed}) ORDER BY ALL LIMIT 3",
             "same_keys_count": f"SELECT count(*) AS keys, coalesce(sum(k), 0)::BIGINT AS rows FROM ({keyed})",
             "twins": TWINS,
             "given_share": self._given_share_sql(),
             "totals": self._totals_sql(),
-        }  # fmt: skip
+        }
 
     def _raw(self) -> str:
         return f"{quoted(self.roles.entity.column)}::VARCHAR" if self.roles.entity else "''"
@@ -66,9 +78,9 @@ class Quality:
             return "SELECT 0"
         given = f"TRY_CAST({quoted(self.roles.share)}::VARCHAR AS DOUBLE)"
         return (
-            f"SELECT count(*) AS rows, max(abs(given - own)) AS gap FROM (SELECT {given} / {self.roles.share_scale} * 100 AS given, "
-            f"100 * v / sum(v) OVER (PARTITION BY p) AS own FROM (SELECT *, {self.roles.time.sql} AS p, {self.roles.measure.sql} AS v FROM data)) "
-            "WHERE given IS NOT NULL"
+            f"SELECT count(*) AS rows, max(abs(given - own)) AS gap FROM (SELECT {given} / {self.roles.share_scale} *"
+            f" 100 AS given, 100 * v / sum(v) OVER (PARTITION BY p) AS own FROM (SELECT *, {self.roles.time.sql} AS p,"
+            f" {self.roles.measure.sql} AS v FROM data)) WHERE given IS NOT NULL"
         )
 
     def _totals_sql(self) -> str:
@@ -84,9 +96,16 @@ class Quality:
         files = words.counted(len(self.profile.files), "file")
         self.found.say(f"{{rows}} rows were read from {files}, with {len(self.roles.columns)} columns each.", rows=used)
         lines = [
-            *self._missing(row), *self._aside(), *self._partial(), *self._gaps(), *self._repeated(),
-            *self._share(), *self._totals(), *self._signs(row), *self._twins(),
-        ]  # fmt: skip
+            *self._missing(row),
+            *self._aside(),
+            *self._partial(),
+            *self._gaps(),
+            *self._repeated(),
+            *self._share(),
+            *self._totals(),
+            *self._signs(row),
+            *self._twins(),
+        ]
         if not self.roles.measure.unit:
             lines.append(
                 (
@@ -134,7 +153,11 @@ class Quality:
         assert self.roles.entity
         row = self.found.rows("not_stated")[0]
         rows = self.found.count("not_stated_rows", row["rows"], "not_stated").text
-        what = f"{words.quoted(self.roles.entity.column)} is {words.quoted(row['code']) if (row['code'] or '').strip() else 'empty'}: missing, not a {self.roles.entity.noun}"
+        what = (
+            f"{words.quoted(self.roles.entity.column)} is"
+            f" {words.quoted(row['code']) if (row['code'] or '').strip() else 'empty'}: missing, not a"
+            f" {self.roles.entity.noun}"
+        )
         if self.roles.measure.kind != "flow" or not row["total"]:
             return what, f"{rows} rows", "shown as “not stated”, in no ranking", "not in any comparison"
         amount = self.found.amount("not_stated_amount", row["amount"] or 0, "not_stated", exactly=True).text
@@ -215,9 +238,11 @@ class Quality:
         lines.append(
             (
                 which,
-                f"{keys} key, {words.number(counts['rows'])} rows ({low} and {high})"
-                if counts["keys"] == 1
-                else f"{words.number(counts['rows'])} rows",
+                (
+                    f"{keys} key, {words.number(counts['rows'])} rows ({low} and {high})"
+                    if counts["keys"] == 1
+                    else f"{words.number(counts['rows'])} rows"
+                ),
                 summed,
                 "none else",
             )

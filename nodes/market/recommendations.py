@@ -48,10 +48,13 @@ async def recommendations(params: NoParams, inputs: dict[str, Any], ctx: TaskCon
 
 
 def _item(advice: Advice) -> Bullet:
-    spans = joined([
-        say("**{advice}.**", advice=advice.advice), advice.because,
-        say("Rule: {rule}. What would change it: {changes}.", rule=advice.rule, changes=advice.changes),
-    ])  # fmt: skip
+    spans = joined(
+        [
+            say("**{advice}.**", advice=advice.advice),
+            advice.because,
+            say("Rule: {rule}. What would change it: {changes}.", rule=advice.rule, changes=advice.changes),
+        ]
+    )
     return Bullet(spans=spans, confidence=advice.level)
 
 
@@ -97,9 +100,7 @@ def _study_gainer(known: Known) -> Advice | None:
     if by_share is None or by_market is None or by_share <= by_market or facts is None:
         return None
     advice = (
-        f"Incumbent and entrant: find out how {mover} did it"
-        if _company(known)
-        else f"Planner: look at {mover} first"
+        f"Incumbent and entrant: find out how {mover} did it" if _company(known) else f"Planner: look at {mover} first"
     )
     last = words.period(known.profile.frames[-1], known.profile.frame)
     because = say(
@@ -123,7 +124,8 @@ def _season(known: Known) -> Advice | None:
     if strength is None or facts is None or not season or known.profile.harm:
         return None
     because = say(
-        f"{season['best']} is {{above}} above the trend and {season['worst']} {{below}} below, with a strength of {{strength}}.",
+        f"{season['best']} is {{above}} above the trend and {season['worst']} {{below}} below, with a strength of"
+        " {strength}.",
         **facts,
     )
     if strength >= formulas.STRONG:
@@ -205,8 +207,8 @@ def _next_data(known: Known) -> Advice | None:
 
 def _common_start(known: Known) -> Advice | None:
     levels = known.beside("levels")
-    best = levels.get("common_best")
-    facts = known.facts(common=f"competitor_analysis.common/{best}") if best and levels.get("late") else None
+    best = known.level_name("common_best")
+    facts = known.facts(common=f"competitor_analysis.common/{best}") if best and known.level_name("late") else None
     if facts is None:
         return None
     because = say(
@@ -225,7 +227,7 @@ def _common_start(known: Known) -> Advice | None:
 
 
 def _bear_falls(known: Known) -> Advice | None:
-    name = known.beside("levels").get("deepest")
+    name = known.level_name("deepest")
     facts = known.facts(fall=f"trends_analysis.fall/{name}") if name else None
     if facts is None or (known.number(f"trends_analysis.fall/{name}") or 0) > -20:
         return None
@@ -240,8 +242,8 @@ def _bear_falls(known: Known) -> Advice | None:
 
 
 def _weigh_swings(known: Known) -> Advice | None:
-    levels = known.beside("levels")
-    most, least = levels.get("most_swing"), levels.get("least_swing")
+    known.beside("levels")
+    most, least = known.level_name("most_swing"), known.level_name("least_swing")
     high, low = (known.number(f"trends_analysis.volatility/{name}") for name in (most, least))
     facts = known.facts(high=f"trends_analysis.volatility/{most}", low=f"trends_analysis.volatility/{least}")
     if high is None or low is None or facts is None or high < 1.5 * low:

@@ -19,6 +19,7 @@ from holdfast.nodes.report.document import Bullet, Bullets, Fact, Level, Note, Q
 
 BULLETS = 5
 Finding = tuple[list[Span], Level]
+Writer = Callable[[Known], Finding | None]
 
 
 @task_type("summary")
@@ -45,7 +46,7 @@ async def summary(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) ->
     return section.model_dump(mode="json")
 
 
-def _first(known: Known, writers: list[Callable[[Known], Finding | None]], most: int) -> Iterator[Finding]:
+def _first(known: Known, writers: list[Writer], most: int) -> Iterator[Finding]:
     written = 0
     for writer in writers:
         if written < most and (finding := writer(known)):
@@ -58,12 +59,14 @@ def _measure(known: Known) -> str:
 
 
 def _size(known: Known) -> Finding | None:
-    facts: dict[str, Fact | str] | None = known.facts(
-        total="market_overview.total_last", when="market_overview.frame_last"
-    )  # type: ignore[assignment]
+    facts = known.facts(total="market_overview.total_last", when="market_overview.frame_last")
     if facts is None:
         return None
-    came = ("averaged" if known.profile.per_frame > 1 else "was") if known.profile.roles.measure.kind == "stock" else "came to"
+    came = (
+        ("averaged" if known.profile.per_frame > 1 else "was")
+        if known.profile.roles.measure.kind == "stock"
+        else "came to"
+    )
     template = f"**{{measure}} {came} {{total}} in {{when}}{_place(known)}.**"
     facts["measure"] = _measure(known)
     yoy, growth = known.fact("market_overview.change_last_size"), known.fact("market_overview.cagr")
@@ -109,14 +112,19 @@ def _moves(known: Known) -> Finding | None:
     if not gainers or not losers or not profile.roles.entity:
         return None
     up, down = gainers[0], losers[0]
-    facts: dict[str, Fact | str] | None = known.facts(  # type: ignore[assignment]
-        up_move=f"competitor_analysis.move/{up}", up_share=f"competitor_analysis.share_last/{up}",
-        down_move=f"competitor_analysis.move/{down}", down_share=f"competitor_analysis.share_last/{down}",
-    )  # fmt: skip
+    facts = known.facts(
+        up_move=f"competitor_analysis.move/{up}",
+        up_share=f"competitor_analysis.share_last/{up}",
+        down_move=f"competitor_analysis.move/{down}",
+        down_share=f"competitor_analysis.share_last/{down}",
+    )
     if facts is None:
         return None
     start = words.period(profile.frames[0], profile.frame)
-    template = f"**{{up}} gained the most share since {start}, {{down}} lost the most.** {{up}} gained {{up_move}} points to {{up_share}}; {{down}} lost {{down_move}} points to {{down_share}}."
+    template = (
+        f"**{{up}} gained the most share since {start}, {{down}} lost the most.** {{up}} gained {{up_move}} points to"
+        " {up_share}; {down} lost {down_move} points to {down_share}."
+    )
     if not profile.harm:
         template += (
             " Measure yourself by the gainers, not by the whole."
@@ -181,7 +189,10 @@ def _overtaking(known: Known) -> Finding | None:
     if not crossing or facts is None:
         return None
     last = words.period(known.profile.frames[-1], known.profile.frame)
-    template = f"**{{upper}} overtook {{lower}} in {crossing['since']} and has stayed above.** In {last} they had {{one}} and {{other}}."
+    template = (
+        f"**{{upper}} overtook {{lower}} in {crossing['since']} and has stayed above.** In {last} they had {{one}} and"
+        " {other}."
+    )
     return say(template, upper=crossing["upper"], lower=crossing["lower"], **facts), known.confidence("high")
 
 
@@ -196,18 +207,32 @@ def _young_year(known: Known) -> Finding | None:
     if not part or facts is None or change is None:
         return None
     held = words.months_of(part.first, part.last, known.profile.roles.time.grain)
-    template = f"**{part.year} is incomplete ({held}): {{span}} came to {{total}}, {{change}} {words.more(change)} than the same part of {part.year - 1}.** "
-    template += f"{words.counted(part.periods, known.profile.roles.time.grain).capitalize()} of {part.usual} cannot stand for a year; plan on complete ones."
+    template = (
+        f"**{part.year} is incomplete ({held}): {{span}} came to {{total}}, {{change}} {words.more(change)} than the"
+        f" same part of {part.year - 1}.** "
+    )
+    template += (
+        f"{words.counted(part.periods, known.profile.roles.time.grain).capitalize()} of {part.usual} cannot stand for a"
+        " year; plan on complete ones."
+    )
     return say(template, **facts), "low" if part.periods <= 3 else "medium"
 
 
 def _season(known: Known) -> Finding | None:
     season = known.beside("season")
-    facts = known.facts(strength="trends_analysis.strength", high="trends_analysis.best_part", low="trends_analysis.worst_part",
-                        above="trends_analysis.best_above", below="trends_analysis.worst_below")  # fmt: skip
+    facts = known.facts(
+        strength="trends_analysis.strength",
+        high="trends_analysis.best_part",
+        low="trends_analysis.worst_part",
+        above="trends_analysis.best_above",
+        below="trends_analysis.worst_below",
+    )
     if not season or facts is None:
         return None
-    template = f"**The season is {season['word']}: {{high}} is {{above}} above the trend, {{low}} {{below}} below.** Its strength is {{strength}} on a scale from 0 to 1."
+    template = (
+        f"**The season is {season['word']}: {{high}} is {{above}} above the trend, {{low}} {{below}} below.** Its"
+        " strength is {strength} on a scale from 0 to 1."
+    )
     template += (
         " Time stocks and staff by it."
         if season["word"] == "strong"
@@ -226,7 +251,8 @@ def _extremes(known: Known) -> Finding | None:
     if not most or not least:
         return None
     return say(
-        "**{high} was the highest with {most}, {low} the lowest with {least}.** Between them lies the range to plan for.",
+        "**{high} was the highest with {most}, {low} the lowest with {least}.** Between them lies the range to plan"
+        " for.",
         high=high,
         low=low,
         most=most,
@@ -248,7 +274,10 @@ def _run(known: Known) -> Finding | None:
     )
     places: dict[str, Fact | str] = {**facts, "measure": _measure(known)}
     if means := known.fact("trends_analysis.cagr_of_means"):
-        template += " Between the means of the first and last three years the yearly change was {means}, whichever single year one starts from."
+        template += (
+            " Between the means of the first and last three years the yearly change was {means}, whichever single year"
+            " one starts from."
+        )
         places["means"] = means
     return say(template, **places), known.confidence(known.size_confidence)
 
@@ -257,10 +286,14 @@ def _not_named(known: Known) -> Finding | None:
     rows = known.fact("data_quality.not_stated_rows")
     if not rows or not known.profile.roles.entity:
         return None
-    return say(
-        f"**{{rows}} rows name no {known.profile.roles.entity.noun}.** They are kept in totals and left out of every ranking.",
-        rows=rows,
-    ), "high"
+    return (
+        say(
+            f"**{{rows}} rows name no {known.profile.roles.entity.noun}.** They are kept in totals and left out of"
+            " every ranking.",
+            rows=rows,
+        ),
+        "high",
+    )
 
 
 def _basis(known: Known) -> Finding | None:
@@ -280,7 +313,7 @@ def _basis(known: Known) -> Finding | None:
 
 
 def _level_change(known: Known) -> Finding | None:
-    best = known.beside("levels").get("best")
+    best = known.level_name("best")
     facts = (
         known.facts(
             change=f"competitor_analysis.change/{best}",
@@ -306,7 +339,7 @@ def _level_change(known: Known) -> Finding | None:
 
 def _level_common(known: Known) -> Finding | None:
     levels = known.beside("levels")
-    best, worst = levels.get("common_best"), levels.get("common_worst")
+    best, worst = known.level_name("common_best"), known.level_name("common_worst")
     facts = (
         known.facts(up=f"competitor_analysis.common/{best}", down=f"competitor_analysis.common/{worst}")
         if best and best != worst
@@ -314,15 +347,18 @@ def _level_common(known: Known) -> Finding | None:
     )
     if facts is None:
         return None
-    template = f"**From the latest common start, {levels['start']}, {{best}} shows the highest change ({{up}}) and {{worst}} the lowest ({{down}}).**"
-    if levels.get("late"):
+    template = (
+        f"**From the latest common start, {levels['start']}, {{best}} shows the highest change ({{up}}) and {{worst}}"
+        " the lowest ({down}).**"
+    )
+    if known.level_name("late"):
         template += " {late} begins only then: compare all from there."
         return say(template, best=best, worst=worst, late=levels["late"], **facts), known.confidence("high")
     return say(template, best=best, worst=worst, **facts), known.confidence("high")
 
 
 def _level_worst(known: Known) -> Finding | None:
-    worst = known.beside("levels").get("fell")
+    worst = known.level_name("fell")
     facts = (
         known.facts(
             change=f"competitor_analysis.change/{worst}",
@@ -336,27 +372,29 @@ def _level_worst(known: Known) -> Finding | None:
         return None
     levels = known.beside("levels")
     return say(
-        f"**{{worst}} fell by {{change}} from {levels['fell_from']} to {levels['until']}, {{first}} to {{last}}.** The start decides: from a later one the sign may differ.",
+        f"**{{worst}} fell by {{change}} from {levels['fell_from']} to {levels['until']}, {{first}} to {{last}}.** The"
+        " start decides: from a later one the sign may differ.",
         worst=worst,
         **facts,
     ), known.confidence("medium")
 
 
 def _level_fall(known: Known) -> Finding | None:
-    name = known.beside("levels").get("deepest")
+    name = known.level_name("deepest")
     fact = known.fact(f"trends_analysis.fall/{name}") if name else None
     if not fact:
         return None
     return say(
-        "**{name} fell the deepest from an earlier peak: by {fall}.** Such a fall was possible within this file; it may be so again.",
+        "**{name} fell the deepest from an earlier peak: by {fall}.** Such a fall was possible within this file; it may"
+        " be so again.",
         name=name,
         fall=fact,
     ), known.confidence("high")
 
 
 def _level_swing(known: Known) -> Finding | None:
-    levels = known.beside("levels")
-    most, least = levels.get("most_swing"), levels.get("least_swing")
+    known.beside("levels")
+    most, least = known.level_name("most_swing"), known.level_name("least_swing")
     facts = (
         known.facts(high=f"trends_analysis.volatility/{most}", low=f"trends_analysis.volatility/{least}")
         if most and least and most != least
@@ -365,7 +403,8 @@ def _level_swing(known: Known) -> Finding | None:
     if facts is None:
         return None
     return say(
-        "**{most} swung the most, {high} a year, {least} the least, {low}.** Compare gains with the swings they came with.",
+        "**{most} swung the most, {high} a year, {least} the least, {low}.** Compare gains with the swings they came"
+        " with.",
         most=most,
         least=least,
         **facts,
@@ -376,23 +415,32 @@ def _level_limit(known: Known) -> Finding | None:
     rows, n = known.fact("market_overview.rows_used"), known.fact("market_overview.entities")
     if not rows or not n:
         return None
-    return say(
-        "**{measure} is a level and cannot be summed, so {rows} rows give no market size and no market share.** Volumes beside it would.",
-        measure=_measure(known),
-        rows=rows,
-    ), "high"
+    return (
+        say(
+            "**{measure} is a level and cannot be summed, so {rows} rows give no market size and no market share.**"
+            " Volumes beside it would.",
+            measure=_measure(known),
+            rows=rows,
+        ),
+        "high",
+    )
 
 
 def _level_extremes(known: Known) -> Finding | None:
     levels = known.beside("levels")
-    facts = known.facts(high=f"market_overview.high/{levels.get('highest')}", low=f"market_overview.low/{levels.get('lowest')}")
+    facts = known.facts(
+        high=f"market_overview.high/{levels.get('highest')}", low=f"market_overview.low/{levels.get('lowest')}"
+    )
     if facts is None:
         return None
-    template = f"**The highest value was {{high}} ({{top}}, {levels['highest_when']}), the lowest {{low}} ({{bottom}}, {levels['lowest_when']}).** Between them lies what to be ready for."
+    template = (
+        f"**The highest value was {{high}} ({{top}}, {levels['highest_when']}), the lowest {{low}} ({{bottom}},"
+        f" {levels['lowest_when']}).** Between them lies what to be ready for."
+    )
     return say(template, top=levels["highest"], bottom=levels["lowest"], **facts), known.confidence("high")
 
 
-AMOUNTS = [
+AMOUNTS: list[Writer] = [
     _size,
     _moves,
     _concentration,
@@ -405,7 +453,16 @@ AMOUNTS = [
     _not_named,
     _basis,
 ]
-LEVELS = [_level_change, _level_common, _level_fall, _level_swing, _level_limit, _level_worst, _level_extremes, _basis]
+LEVELS: list[Writer] = [
+    _level_change,
+    _level_common,
+    _level_fall,
+    _level_swing,
+    _level_limit,
+    _level_worst,
+    _level_extremes,
+    _basis,
+]
 
 
 def cannot_tell(profile: Profile) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
@@ -15,7 +16,10 @@ from holdfast.nodes.report.document import Span
 
 QUERIES = {
     "periods": "SELECT period, sum(value) AS total FROM cells GROUP BY period ORDER BY period",
-    "sizes": "SELECT CAST(date_trunc('{frame}', period) AS DATE) AS frame, sum(value) / {per} AS total FROM cells GROUP BY 1 ORDER BY 1",
+    "sizes": (
+        "SELECT CAST(date_trunc('{frame}', period) AS DATE) AS frame, sum(value) / {per} AS total FROM cells GROUP BY 1"
+        " ORDER BY 1"
+    ),
 }
 
 
@@ -56,7 +60,7 @@ class Trends:
         sizes = [row for row in self.found.rows("sizes", frame=self.profile.frame, per=per) if row["frame"] in complete]
         if len(sizes) < 3 or min(row["total"] for row in sizes) <= 0:
             return []
-        ups = sum(b["total"] > a["total"] for a, b in zip(sizes, sizes[1:], strict=False))
+        ups = sum(b["total"] > a["total"] for a, b in itertools.pairwise(sizes))
         rises = self.found.count("rises", ups, "sizes")
         steps = self.found.count("steps", len(sizes) - 1, "sizes")
         result = [
@@ -135,7 +139,11 @@ class Trends:
         self.found.fact("best_part", self._part(best), "text", self._part(best), "periods")
         self.found.fact("worst_part", self._part(worst), "text", self._part(worst), "periods")
         facts = self.found._facts
-        template = f"The {self.grain}s have a {word} pattern (strength {{strength}} on a scale from 0 to 1). {self._part(best)} is the highest with a seasonal index of {{high}} (100 is the trend), {self._part(worst)} the lowest with {{low}}; medians of {{cycles}} years."
+        template = (
+            f"The {self.grain}s have a {word} pattern (strength {{strength}} on a scale from 0 to 1)."
+            f" {self._part(best)} is the highest with a seasonal index of {{high}} (100 is the trend),"
+            f" {self._part(worst)} the lowest with {{low}}; medians of {{cycles}} years."
+        )
         cycles = self.found.count("cycles", season.cycles, "periods")
         self.found.say(
             template, strength=strength, high=facts[f"season/{best}"], low=facts[f"season/{worst}"], cycles=cycles
@@ -145,7 +153,7 @@ class Trends:
 
     def _season_chart(self, season: formulas.Season, rows: list[Row], best: int, worst: int, word: str) -> None:
         index = season.index
-        medians = [
+        medians: list[dict[str, Any]] = [
             {
                 "part": self._part(p, brief=True),
                 "index": index[p],
@@ -158,11 +166,17 @@ class Trends:
             {"part": self._part(part, brief=True), "index": value, "year": rows[at]["period"][:4]}
             for at, part, value in season.single
         ]
-        title = f"{self._part(best)} is {words.percent(index[best] - 100)} above the trend, {self._part(worst)} {words.percent(100 - index[worst])} below"
+        title = (
+            f"{self._part(best)} is {words.percent(index[best] - 100)} above the trend, {self._part(worst)}"
+            f" {words.percent(100 - index[worst])} below"
+        )
         title += "; the pattern is weak" if word == "weak" else ""
         self.found.percent("best_above", index[best] - 100, "periods", "seasonal index less 100")
         self.found.percent("worst_below", 100 - index[worst], "periods", "100 less seasonal index")
-        subtitle = f"Seasonal index (100 = trend): median of {season.cycles} years as a bar, each year as a dot. Strength {words.number(season.strength, 2)}: {word}. The axis does not start at zero."
+        subtitle = (
+            f"Seasonal index (100 = trend): bar = median of {season.cycles} years, dot = one year. Strength"
+            f" {words.number(season.strength, 2)}. Axis not from zero."
+        )
         cells = [[row["part"], row["label"]] for row in medians]
         alt = f"Chart of {len(medians)} seasonal indices: {title}."
         self.found.figure(
@@ -186,5 +200,8 @@ class Trends:
         high, low = max(rows, key=lambda row: row["total"]), min(rows, key=lambda row: row["total"])
         most = self.found.amount("highest", high["total"], "periods")
         least = self.found.amount("lowest", low["total"], "periods")
-        template = f"The highest single {self.grain} was {words.period(high['period'], self.grain)} with {{most}}, the lowest {words.period(low['period'], self.grain)} with {{least}}."
+        template = (
+            f"The highest single {self.grain} was {words.period(high['period'], self.grain)} with {{most}}, the lowest"
+            f" {words.period(low['period'], self.grain)} with {{least}}."
+        )
         return [say(template, most=most, least=least)]

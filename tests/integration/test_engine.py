@@ -49,7 +49,11 @@ async def steps(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext
             await GATES[ctx.subtask_id].wait()
         return [1, 2.5, None]
 
-    return [await ctx.step("one", one), await ctx.step("two", two), await ctx.step("three", lambda: RAN.append("three"))]
+    return [
+        await ctx.step("one", one),
+        await ctx.step("two", two),
+        await ctx.step("three", lambda: RAN.append("three")),
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -370,12 +374,18 @@ async def test_the_snapshot_is_json_and_has_every_field_of_the_contract(tmp_path
         plan = Plan(subtasks=[Subtask(id="a", type="sleep", estimated_time=0.5)])
         task = await run(hf, plan)
         shown = json.loads(json.dumps(task.to_json()))
-    assert list(shown) == (
-        "id context_id goal state in_flight stops created_at updated_at paused_by pause_reason plan questions artifacts "
-        "usage error"
-    ).split()
-    assert list(shown["plan"]["subtasks"][0]) == (
-        "id name description type dependencies estimated_time state stops attempts started_at ended_at error"
-    ).split()
+    assert (
+        list(shown)
+        == (
+            "id context_id goal state in_flight stops created_at updated_at paused_by pause_reason plan questions artifacts "
+            "usage error"
+        ).split()
+    )
+    assert (
+        list(shown["plan"]["subtasks"][0])
+        == (
+            "id name description type dependencies estimated_time state stops attempts started_at ended_at error"
+        ).split()
+    )
     assert shown["state"] == "COMPLETED"
     assert shown["created_at"].endswith("Z")

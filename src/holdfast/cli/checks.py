@@ -1,0 +1,126 @@
+"""The checks behind ``doctor``.  They change nothing: a database that is not there is not made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from holdfast.checkpoints import schema
+from holdfast.checkpoints.errors import BadInput, HoldfastError
+from holdfast.cli.preflight import engine, prepare_types
+from holdfast.cli.text import size
+
+SAFE_SQLITE = (3, 51, 3)
+LITTLE, TOO_LITTLE = 1 << 30, 50 << 20
+REPORT_EXTRA = {"duckdb": "duckdb", "vl_convert": "vl-convert-python", "typst": "typst", "jinja2": "jinja2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check."""
+
+    check: str
+    status: Literal["ok", "warning", "fault"]
+    detail: str
+
+
+def examine(path: Path) -> list[Finding]:
+    """Every check on the set-up around the database at ``path``."""
+    return [_versions(), _database(path), _sqlite(), *_disk(path), _report(), _model(), _types()]
+
+
+def _versions() -> Finding:
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Finding("holdfast", "ok", f"{version('holdfast')}, Python {python}, LangGraph {version('langgraph')}")
+
+
+def _database(path: Path) -> Finding:
+    if not path.exists():
+        return Finding("database", "ok", f"{path} will be created by the first run")
+    try:
+        if path.stat().st_size == 0:
+            return Finding("database", "fault", f"{path} is empty: restore it from a copy, or delete it to begin anew")
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=schema.BUSY_SECONDS)) as db:
+            return _contents(path, db)
+    except sqlite3.Error as error:
+        return Finding("database", "fault", str(schema.explain(error, path)))
+    except OSError as error:
+        return Finding("database", "fault", f"{path} cannot be read: {error.strerror or error}")
+
+
+def _contents(path: Path, db: sqlite3.Connection) -> Finding:
+    if db.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+        return Finding("database", "fault", f"{path} is not one of Holdfast's; choose another with --db")
+    (faults,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if faults != "ok":
+        return Finding("database", "fault", f"{path} is damaged ({faults}); restore it from a copy")
+    (done,) = db.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
+    newest = schema.migrations()[-1][0]
+    if done > newest:
+        return Finding("database", "fault", f"{path} has format {done}, this Holdfast knows {newest}; upgrade Holdfast")
+    (tasks,) = db.execute("SELECT count(*) FROM tasks").fetchone()
+    older = f", will be brought to format {newest}" if done < newest else ""
+    return Finding("database", "ok", f"{path}, format {done}{older}, {tasks:,} tasks, integrity ok")
+
+
+def _sqlite() -> Finding:
+    if sqlite3.sqlite_version_info >= SAFE_SQLITE:
+        return Finding("sqlite", "ok", sqlite3.sqlite_version)
+    wanted = ".".join(map(str, SAFE_SQLITE))
+    return Finding(
+        "sqlite",
+        "warning",
+        f"{sqlite3.sqlite_version}; before {wanted} SQLite can, very rarely, damage a WAL file that several "
+        "connections use: keep copies, or use a Python with a newer SQLite",
+    )
+
+
+def _disk(path: Path) -> Iterator[Finding]:
+    folder = next(parent for parent in path.parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    status: Literal["ok", "warning", "fault"] = "fault" if free < TOO_LITTLE else "warning" if free < LITTLE else "ok"
+    yield Finding("disk", status, f"{size(free)} free at {folder}")
+    try:
+        if folder == path.parent:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied")
+        yield Finding("folder", "ok", f"{path.parent} can be written")
+    except OSError as error:
+        yield Finding("folder", "fault", f"{path.parent} cannot be written: {(error.strerror or str(error)).lower()}")
+
+
+def _report() -> Finding:
+    missing = [package for module, package in REPORT_EXTRA.items() if find_spec(module) is None]
+    if missing:
+        return Finding("report", "warning", f"{', '.join(missing)} missing; install with: pip install 'holdfast[report]'")
+    return Finding("report", "ok", f"{', '.join(REPORT_EXTRA.values())} installed")
+
+
+def _model() -> Finding:
+    return Finding("model", "ok", f"built-in engine ({engine()})")
+
+
+def _types() -> Finding:
+    try:
+        own = prepare_types(())
+    except BadInput as error:
+        return Finding("types", "fault", str(error))
+    except HoldfastError as error:
+        return Finding("types", "fault", str(error))
+    from holdfast.nodes.registry import REGISTRY
+
+    builtin = sorted(kind.name for kind in REGISTRY if kind.name not in own)
+    more = f"; own: {', '.join(sorted(own))}" if own else ""
+    return Finding("types", "ok", f"built in: {', '.join(builtin)}{more}")

@@ -1,0 +1,79 @@
+"""The last lines of a run: how it ended, what it made, and what to type next."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import TextIO
+
+from rich.text import Text
+
+from holdfast.checkpoints.states import SubtaskState, TaskState
+from holdfast.checkpoints.tasks import ArtifactRow
+from holdfast.cli.common import Target
+from holdfast.cli.text import clean, duration, near, size, symbol, words
+from holdfast.cli.views import console
+from holdfast.graphs.task import Task
+
+FIRST = ("report.pdf", "report.html", "report.md", "evidence.json")
+FAILURES = 5
+
+
+def show(task: Task, seconds: float, to: Target, stream: TextIO, types: Sequence[str]) -> None:
+    """Prints the summary of a foreground run that lasted ``seconds``."""
+    lines = [_outcome(task, seconds), *_trouble(task), *artifacts(task.artifacts)]
+    if command := _next(task, to, types):
+        lines.append(Text.assemble(("next  ", "dim"), command))
+    out = console(stream)
+    for line in lines:
+        out.print(line, soft_wrap=True)
+
+
+def artifacts(rows: Sequence[ArtifactRow]) -> list[Text]:
+    """One line for each file, the report first; a folder of more than two is one line."""
+    folders: dict[str, list[ArtifactRow]] = defaultdict(list)
+    for one in rows:
+        folders[str(PurePosixPath(one.name).parent)].append(one)
+    alone = [one for folder, some in folders.items() for one in some if folder == "." or len(some) < 3]
+    many = {folder: some for folder, some in folders.items() if folder != "." and len(some) >= 3}
+    alone.sort(key=lambda one: (FIRST.index(one.name) if one.name in FIRST else len(FIRST), one.name))
+    lines = [_artifact(one.name, near(one.path), one.bytes, one.name) for one in alone]
+    for folder, some in sorted(many.items()):
+        path = near(str(PurePosixPath(some[0].path).parent))
+        lines.append(_artifact(folder, f"{path}/", sum(one.bytes for one in some), f"{len(some)} files in {folder}"))
+    return lines
+
+
+def _artifact(name: str, path: str, count: int, title: str) -> Text:
+    shown = clean(path)
+    extra = "" if shown.rstrip("/").endswith(name) and not title.count(" files in ") else f"  {clean(title)}"
+    return Text.assemble("  ", shown, (f"  {size(count)}{extra}", "dim"))
+
+
+def _outcome(task: Task, seconds: float) -> Text:
+    done = sum(one.state == SubtaskState.COMPLETED for one in task.plan.subtasks)
+    state = {TaskState.WORKING: "handed over", TaskState.SUBMITTED: "handed over"}.get(task.state, words(task.state))
+    line = Text.assemble(symbol(task.state), " ", (state, "bold"), f" after {duration(seconds)}")
+    if task.plan.subtasks:
+        line.append(f": {done:,} of {len(task.plan.subtasks):,} subtasks completed")
+    if task.state == TaskState.PAUSED and task.pause_reason:
+        line.append(f" ({clean(task.pause_reason)})")
+    return line
+
+
+def _trouble(task: Task) -> list[Text]:
+    """Why the task failed: each failed subtask, else the task's own error."""
+    failed = [one for one in task.plan.subtasks if one.state == SubtaskState.FAILED]
+    lines = [Text(f"  ✗ {clean(one.id)}: {clean(one.error or 'failed')}", "red") for one in failed[:FAILURES]]
+    if len(failed) > FAILURES:
+        lines.append(Text(f"  … and {len(failed) - FAILURES:,} more", "red"))
+    if not lines and task.error:
+        lines = [Text(f"  {clean(task.error)}", "red")]
+    return lines
+
+
+def _next(task: Task, to: Target, types: Sequence[str]) -> str | None:
+    if task.state in (TaskState.PAUSED, TaskState.WORKING, TaskState.SUBMITTED):
+        return to.command("resume", task.id[:8], *(word for one in types for word in ("--types", one)))
+    return to.command("show", task.id[:8])

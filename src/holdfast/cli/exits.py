@@ -1,0 +1,78 @@
+"""From outcomes to exit codes: the only place in the command line that knows them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from holdfast.checkpoints.errors import HoldfastError, InvalidPlan, LeaseLost
+from holdfast.checkpoints.states import TaskState
+
+COMPLETED, FAILED, REFUSED, PAUSED, ASKED, CANCELED, HANDED_OVER = range(7)
+UNEXPECTED = 1
+INTERRUPTED = 130  # as shells have it for Ctrl-C
+
+STATES: dict[TaskState, int] = {
+    TaskState.COMPLETED: COMPLETED,
+    TaskState.FAILED: FAILED,
+    TaskState.REJECTED: FAILED,
+    TaskState.PAUSED: PAUSED,
+    TaskState.INPUT_REQUIRED: ASKED,
+    TaskState.AUTH_REQUIRED: ASKED,
+    TaskState.CANCELED: CANCELED,
+    TaskState.SUBMITTED: HANDED_OVER,
+    TaskState.WORKING: HANDED_OVER,
+}
+ERRORS: tuple[tuple[type[Exception], int], ...] = (
+    (LeaseLost, HANDED_OVER),
+    (HoldfastError, REFUSED),
+    (Exception, UNEXPECTED),
+)
+FAULTS_SHOWN = 20
+ISSUES = "please report it with the command and the output of HOLDFAST_DEBUG=1"
+
+
+def code_of(error: Exception) -> int:
+    """The exit code for an error."""
+    return next(code for kind, code in ERRORS if isinstance(error, kind))
+
+
+def report(error: Exception) -> int:
+    """Says on stderr what went wrong, in a sentence; returns the exit code."""
+    if os.environ.get("HOLDFAST_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, InvalidPlan):
+        _complain("the plan cannot run:")
+        for fault in error.faults[:FAULTS_SHOWN]:
+            print(f"  - {_line(fault)}", file=sys.stderr)
+        if more := len(error.faults) - FAULTS_SHOWN:
+            if more > 0:
+                print(f"  … and {more:,} more", file=sys.stderr)
+    elif isinstance(error, HoldfastError):
+        _complain(str(error))
+    else:
+        _complain(f"something unexpected happened ({type(error).__name__}: {error}); {ISSUES}")
+    return code_of(error)
+
+
+def report_usage(error: click.ClickException) -> int:
+    """Says on stderr, in one sentence, how the command was misused."""
+    text = error.format_message().strip().rstrip(".")
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption) and error.option_name in ("--db", "--json") and context.parent is None:
+        text = f"{error.option_name} comes after the command"
+    where = context.command_path if context else "holdfast"
+    _complain(f"{text[:1].lower()}{text[1:]}; `{where} --help` says more")
+    return REFUSED
+
+
+def _complain(sentence: str) -> None:
+    print(f"error: {_line(sentence)}", file=sys.stderr)
+
+
+def _line(text: str) -> str:
+    """One line without control characters."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

@@ -1,0 +1,108 @@
+"""How tasks, one task and events look to people."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.text import Text
+
+from holdfast.checkpoints.events import Event
+from holdfast.checkpoints.states import SubtaskState, TaskState
+from holdfast.checkpoints.tasks import TaskRow
+from holdfast.cli.board import entry
+from holdfast.cli.ending import artifacts
+from holdfast.cli.frame import tree
+from holdfast.cli.text import age, clean, clock, cut, duration, symbol, words
+from holdfast.cli.views import console
+from holdfast.graphs.task import Task
+
+WIDE = 160  # for a pipe, where nothing is cut for want of room
+
+
+def task_list(rows: Sequence[tuple[TaskRow, Mapping[str, int]]]) -> None:
+    """One line for each task."""
+    out = console(sys.stdout)
+    if not rows:
+        out.print("no tasks", soft_wrap=True)
+        return
+    width, now = _width(), time.time()
+    out.print(Text(f"{'task':<8}  {'state':<16}  {'subtasks':>13}  {'age':>6}  goal", "dim"), soft_wrap=True)
+    for row, counts in rows:
+        total = sum(counts.values())
+        share = f"{counts.get('completed', 0):,}/{total:,}" if total else "-"
+        line = Text.assemble(f"{row.id[:8]}  ", symbol(row.state), f" {words(row.state):<14}")
+        line.append(f"  {share:>13}  {age(now - row.created_at):>6}  ")
+        line.append(cut(clean(row.goal), max(width - line.cell_len, 10)))
+        out.print(line, soft_wrap=True)
+
+
+def task_page(task: Task) -> None:
+    """Everything about one task."""
+    out = console(sys.stdout)
+    for line in _page(task, _width()):
+        out.print(line, soft_wrap=True)
+
+
+def event_line(event: Event) -> None:
+    """One event; what it carries follows as ``key=value``."""
+    data = "  ".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in event.data.items()
+    )
+    at = f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}.{event.at.microsecond // 1000:03d}"
+    parts = [f"{event.seq:>6}", at, f"{event.type:<20}", clean(event.subtask or ""), clean(data)]
+    sys.stdout.write("  ".join(part for part in parts if part).rstrip() + "\n")
+    sys.stdout.flush()
+
+
+def _page(task: Task, width: int) -> Iterator[Text]:
+    yield Text(clean(task.goal), "bold")
+    yield Text.assemble(symbol(task.state), " ", (words(task.state), "bold"), *_why(task))
+    yield Text(f"{task.id}   begun {clock(task.created_at)}   {_lasted(task)}", "dim")
+    subtasks = task.plan.subtasks
+    if subtasks:
+        done = sum(one.state == SubtaskState.COMPLETED for one in subtasks)
+        yield Text()
+        revision = f", revision {task.plan.revision}" if task.plan.revision > 1 else ""
+        yield Text(f"plan: {done:,} of {len(subtasks):,} completed{revision}", "dim")
+        yield from tree([entry(one) for one in subtasks], width, time.time())
+    for question in task.questions:
+        yield Text()
+        yield Text.assemble(("? ", "bold magenta"), clean(f"{question['id']}: {question['prompt']}"))
+    if task.artifacts:
+        yield Text()
+        yield Text("artifacts", "dim")
+        yield from artifacts(task.artifacts)
+    if task.usage.get("input_tokens") or task.usage.get("output_tokens"):
+        yield Text()
+        yield Text(_usage(task), "dim")
+
+
+def _why(task: Task) -> Iterator[Text]:
+    """What is to be said beside the state."""
+    if task.state == TaskState.PAUSED:
+        reason = f": {clean(task.pause_reason)}" if task.pause_reason else ""
+        yield Text(f" by {task.paused_by}{reason}")
+    if task.in_flight:
+        yield Text(f", {task.in_flight} under way")
+    elif task.state == TaskState.WORKING:
+        yield Text(", nothing under way")
+    if task.error:
+        yield Text(f": {clean(task.error)}")
+
+
+def _lasted(task: Task) -> str:
+    return f"last change after {duration((task.updated_at - task.created_at).total_seconds())}"
+
+
+def _usage(task: Task) -> str:
+    usage = task.usage
+    about = "about " if usage.get("estimated") else ""
+    return f"usage: {usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out, {about}{usage['cost']:.2f}"
+
+
+def _width() -> int:
+    return console(sys.stdout).width if sys.stdout.isatty() else WIDE

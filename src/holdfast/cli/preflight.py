@@ -1,0 +1,100 @@
+"""What is checked before a run: nothing is recorded and no database made until all of it holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from holdfast.checkpoints.errors import BadInput
+
+if TYPE_CHECKING:
+    from holdfast.nodes.plan import Plan
+
+OnQuestion = Literal["pause", "continue"]
+REPORTS = "reports"
+SLUG = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person asked ``run`` for."""
+
+    goal: str
+    data: Sequence[str] = ()
+    plan: str | None = None
+    out: str | None = None
+    workers: int | None = None
+    on_question: OnQuestion = "pause"
+    approve: bool = False
+    yes: bool = False
+    types: Sequence[str] = ()
+
+
+def ready(wishes: Wishes) -> dict[str, Any]:
+    """The arguments for ``Holdfast.start``; raises BadInput or InvalidPlan for the first thing that cannot be used."""
+    _check_goal(wishes.goal)
+    prepare_types(wishes.types)
+    plan = _read_plan(wishes.plan)
+    if wishes.data or plan is None:
+        from holdfast.nodes.data.files import check_inputs
+
+        check_inputs(wishes.data)
+    out = wishes.out or (None if plan else _default_out(wishes.goal))
+    if out:
+        check_out(Path(out).expanduser())
+    return {"data": list(wishes.data), "plan": plan, "out": out, "workers": wishes.workers}
+
+
+def prepare_types(given: Sequence[str]) -> list[str]:
+    """Registers the built-in task types and those of the settings or ``given``; returns the names of the latter."""
+    from holdfast.graphs.settings import type_modules
+    from holdfast.graphs.types import load_types
+    from holdfast.nodes import builtin
+
+    builtin.register()
+    return load_types(type_modules(tuple(given)))
+
+
+def check_out(folder: Path) -> None:
+    """Makes the output folder and tries to write there; raises BadInput."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BadInput(f"the output folder {folder} cannot be written ({reason}); choose another with --out") from None
+
+
+def engine() -> str:
+    """Which engine plans and analyses."""
+    return "built-in rules, no AI"
+
+
+def _check_goal(goal: str) -> None:
+    if not goal.strip():
+        raise BadInput("the goal is empty; say in a sentence what you want")
+    try:
+        goal.encode()
+    except UnicodeEncodeError:
+        raise BadInput("the goal is not valid UTF-8 text; type it again in a UTF-8 terminal") from None
+
+
+def _read_plan(path: str | None) -> Plan | None:
+    if path is None:
+        return None
+    from holdfast.nodes.plan import Plan
+    from holdfast.nodes.registry import REGISTRY
+
+    return Plan.read(Path(path).expanduser()).checked(REGISTRY)
+
+
+def _default_out(goal: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", goal.lower()).strip("-")[:SLUG].rstrip("-") or "report"
+    return os.path.join(REPORTS, f"{slug}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
