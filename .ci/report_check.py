@@ -22,7 +22,9 @@ def main(data: str, reference: str, least: str) -> int:
         print(USAGE, file=sys.stderr)
         return 2
     known = json.loads((Path(reference) / "REFERENCE.json").read_text("utf-8"))
-    cases = [(name, path) for path in sorted(Path(data).glob("*.csv")) for name in known if known[name]["file"] == path.name]
+    cases = [
+        (name, path) for path in sorted(Path(data).glob("*.csv")) for name in known if known[name]["file"] == path.name
+    ]
     if not cases:
         print(f"no file in {data} belongs to a case of {reference}", file=sys.stderr)
         return 1

@@ -33,6 +33,17 @@ class UnknownTaskType(BadInput):
         super().__init__(f"there is no task type {name!r}{hint}")
 
 
+class MissingTypes(HoldfastError):
+    """A runner does not know all types of a task, so it does not take it up."""
+
+    def __init__(self, task: str, types: Iterable[str]) -> None:
+        self.task, self.types = task, sorted(types)
+        names = ", ".join(map(repr, self.types))
+        super().__init__(
+            f"task {task} needs the task types {names}, which are not loaded here; name their module with --types"
+        )
+
+
 class UnknownTask(HoldfastError):
     """No task has this id, or this prefix of one."""
 

@@ -22,6 +22,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
     DeltaChannelHistory,
 )
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from holdfast.checkpoints.database import Database
@@ -34,7 +35,8 @@ class Saver(SqliteSaver):
     """A checkpoint saver for sync and async graphs; its life is the database's."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database.connection)
+        # Strict whatever the environment says: else loading a checkpoint calls any callable that the file names.
+        super().__init__(database.connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
         self.database = database
         self.is_setup = True  # the tables come with our migrations
 
@@ -154,7 +156,8 @@ class Saver(SqliteSaver):
             )
             self.conn.execute(
                 "INSERT OR REPLACE INTO writes "
-                "SELECT ?, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM writes WHERE thread_id = ?",
+                "SELECT ?, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value "
+                "FROM writes WHERE thread_id = ?",
                 (target, source),
             )
 

@@ -130,6 +130,13 @@ def durations(db: sqlite3.Connection, limit: int = 2000) -> dict[str, float]:
     return dict(rows.fetchall())
 
 
+def open_types(db: sqlite3.Connection, task: int) -> set[str]:
+    """The types of the subtasks that are still to settle."""
+    marks = ", ".join(f"'{state}'" for state in sorted(SETTLED))
+    rows = db.execute(f"SELECT DISTINCT type FROM subtasks WHERE task = ? AND state NOT IN ({marks})", (task,))
+    return {type_ for (type_,) in rows}
+
+
 def counts(db: sqlite3.Connection, task: int) -> dict[str, int]:
     """How many subtasks are in each state."""
     return dict(db.execute("SELECT state, count(*) FROM subtasks WHERE task = ? GROUP BY state", (task,)).fetchall())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,9 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
-from holdfast.checkpoints import events, tasks
+from holdfast.checkpoints import events, subtasks, tasks
 from holdfast.checkpoints.database import Database
-from holdfast.checkpoints.errors import BadInput, HandedOver, HoldfastError, LeaseHeld, LeaseLost, StoreError
+from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld, MissingTypes, StoreError
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.saver import Saver
@@ -28,7 +29,7 @@ from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.graphs import orchestrator
 from holdfast.graphs.settings import database_path
 from holdfast.graphs.task import Task, snapshot
-from holdfast.nodes.orchestration import create_task
+from holdfast.nodes.orchestration import LOOK_AGAIN, create_task
 from holdfast.nodes.plan import Plan
 from holdfast.nodes.registry import REGISTRY, Registry
 from holdfast.nodes.services import Listener, held_lease
@@ -48,6 +49,7 @@ class Holdfast:
         self._lease_options = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._broken: dict[str, Exception] = {}
+        self._closing = False
 
     @classmethod
     def open(
@@ -128,14 +130,20 @@ class Holdfast:
 
         Raises IllegalMove for a task that has ended, LeaseHeld if another process works on it.
         """
+        full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
+        await self._require_types(full)
         now = self.services.clock()
 
-        def allow(db: Any) -> str:
-            row = tasks.get(db, tasks.resolve(db, task_id))
-            return row.id if row.state == TaskState.SUBMITTED else tasks.resume(db, row.id, now).id
+        def allow(db: sqlite3.Connection) -> bool:
+            before = tasks.get(db, full).state
+            return before != TaskState.SUBMITTED and tasks.resume(db, full, now).state != before
 
-        full = await self.database.awrite(allow)
-        await self._launch(full)
+        moved = await self.database.awrite(allow)
+        try:
+            await self._launch(full)
+        except LeaseHeld:
+            if not moved:
+                raise  # else its runner was still stopping, and goes on now
         return await self.get(full)
 
     async def wait(self, task_id: str, *, until: Collection[TaskState] = WAITED_FOR) -> Task:
@@ -171,8 +179,15 @@ class Holdfast:
         run = self._runs.get(task_id)
         return run is not None and not run.done()
 
+    async def _require_types(self, task_id: str) -> None:
+        """Raises MissingTypes if a subtask that is still to settle has a type that is not registered here."""
+        row = await self.services.task(task_id)
+        needed = await self.database.aread(lambda db: subtasks.open_types(db, row.number))
+        if missing := {name for name in needed if name not in self._registry}:
+            raise MissingTypes(task_id, missing)
+
     async def _launch(self, task_id: str) -> None:
-        """Begins a run of the graph for the task, unless this process has one; raises LeaseHeld if another has."""
+        """Begins a run of the graph, unless this process has one; raises LeaseHeld if another has."""
         if self.working_on(task_id):
             return
         row = await self.services.task(task_id)
@@ -181,22 +196,20 @@ class Holdfast:
         self._broken.pop(task_id, None)
         self._runs[task_id] = asyncio.create_task(self._run(task_id, lease), name=f"holdfast-{task_id}")
 
-    async def _run(self, task_id: str, lease: Lease) -> None:
-        """One run of the graph to its end, a pause, or a fault."""
-        try:
-            with held_lease(lease):
-                await self._advance(task_id)
-        except (LeaseLost, LeaseHeld, HandedOver) as error:
-            self._broken[task_id] = error
-        except StoreError as error:
-            self._broken[task_id] = error
-            await self._stop_for_fault(task_id, error)
-        except Exception as error:
-            self._broken[task_id] = error
-            if not isinstance(error, HoldfastError):
-                log.exception("the run of task %s broke off", task_id)
-        finally:
-            await self._give_back(lease)
+    async def _run(self, task_id: str, lease: Lease | None) -> None:
+        """Runs the graph to its end, a pause, or a fault; goes on if the task was resumed while it was stopping."""
+        while lease:
+            try:
+                with held_lease(lease):
+                    await self._advance(task_id)
+            except Exception as error:
+                self._broken[task_id] = error
+                if isinstance(error, StoreError):
+                    await self._stop_for_fault(task_id, error)
+                elif not isinstance(error, HoldfastError):
+                    log.exception("the run of task %s broke off", task_id)
+            finally:
+                lease = await self._give_back(lease)
 
     async def _advance(self, task_id: str) -> None:
         """Lets the graph go on from where its thread stands; the row says whether there is anything to do."""
@@ -205,7 +218,7 @@ class Holdfast:
         thread = await self.graph.aget_state(config)
         given: Any = {"goal": row.goal, **row.options}
         if thread.interrupts:
-            given = Command(resume={"kind": "resume"})
+            given = Command(resume=LOOK_AGAIN)
         elif thread.tasks:
             given = None
         await self.graph.ainvoke(given, config)
@@ -218,14 +231,24 @@ class Holdfast:
         except HoldfastError:
             log.debug("task %s could not be marked as paused", task_id, exc_info=True)
 
-    async def _give_back(self, lease: Lease) -> None:
-        owner = self.database.owner
+    async def _give_back(self, lease: Lease) -> Lease | None:
+        """Releases the lease; takes it again, in the same transaction, if there is more to do here."""
+        owner, stopped = self.database.owner, lease.task_id in self._broken or self._closing
+
+        def release(db: sqlite3.Connection) -> Lease | None:
+            owner.release(db, lease)
+            if stopped or tasks.get(db, lease.task_id).state != TaskState.WORKING:
+                return None
+            return owner.take(db, lease.task, lease.task_id)
+
         try:
-            await self.database.awrite(lambda db: owner.release(db, lease))
-        except StoreError:
-            log.debug("the lease of task %s could not be given back; it runs out", lease.task_id, exc_info=True)
+            return await self.database.awrite(release)
+        except (StoreError, LeaseHeld):
+            log.debug("the lease of task %s was not given back; it runs out", lease.task_id, exc_info=True)
+            return None
 
     async def _hand_over(self) -> None:
+        self._closing = True
         runs = [run for run in self._runs.values() if not run.done()]
         for supervised in list(self.services.at_work.values()):
             supervised.hand_over()

@@ -23,7 +23,6 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-import holdfast.checkpoints  # noqa: F401  first: it makes LangGraph load checkpoints strictly
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.saver import Saver
@@ -52,7 +51,7 @@ def build(provider: Provider, registry: Registry = REGISTRY) -> StateGraph[State
     builder.add_conditional_edges("review", _onward, ["supervise", "gate", "finish"])
     builder.add_conditional_edges("supervise", _onward, ["finish", "gate"])
     builder.add_conditional_edges("finish", _onward, {"gate": "gate", "end": END})
-    builder.add_conditional_edges("gate", _onward, ["plan", "review", "supervise", "finish"])
+    builder.add_conditional_edges("gate", _onward, ["plan", "review", "supervise", "finish", "gate"])
     return builder
 
 
@@ -108,7 +107,7 @@ class _Node(RunnableLambda[State, dict[str, Any]]):
         self._drawn = drawn
 
     @property
-    def deps(self) -> list[Runnable[Any, Any]]:  # type: ignore[override]  # a cached property there
+    def deps(self) -> list[Runnable[Any, Any]]:
         return [self._drawn] if self._drawn else []
 
 

@@ -27,6 +27,7 @@ from holdfast.nodes.state import State
 from holdfast.nodes.supervise import supervise as work_on
 
 PLANNER = "@plan"
+LOOK_AGAIN = {"holdfast": "look again"}  # resumes the interrupt of a task whose row says whether it may go on
 Update = dict[str, Any]
 
 
@@ -119,7 +120,7 @@ async def gate(services: Services, task: TaskRow, lease: Lease) -> Update:
     """Waits for as long as the task is paused.  The only place that interrupts, before any effect."""
     if task.state == TaskState.PAUSED:
         who, stop = next(iter(task.stops.items()), ("person", {}))
-        interrupt(
+        reply = interrupt(
             {
                 "kind": "paused",
                 "by": who,
@@ -127,7 +128,8 @@ async def gate(services: Services, task: TaskRow, lease: Lease) -> Update:
                 "message": f"The task is paused by {who}. Any answer resumes it.",
             }
         )
-        # Answered on a row that is still paused: Studio or `Command(resume=...)`, so the move is made here.
+        if reply == LOOK_AGAIN:  # the row was moved before this run began, and paused again since
+            return {"goto": "gate"}
         task = await services.database.awrite(lambda db: tasks.resume(db, task.id, services.clock()), lease)
     return {"goto": "finish" if task.state in TERMINAL else None}
 

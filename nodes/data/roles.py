@@ -33,6 +33,10 @@ class Draft:
             column.name, ColumnRole(column=column.name, role=role, why=why, example=column.example[:40])
         )
 
+    def role_of(self, column: Column) -> str:
+        """The role given so far; empty if none."""
+        return self.roles[column.name].role if column.name in self.roles else ""
+
     def free(self) -> list[Column]:
         """Columns without a role."""
         return [column for column in self.columns if column.name not in self.roles]
@@ -99,6 +103,10 @@ def _given_share(engine: Engine, column: Column, time: Time) -> float:
 
 def _pick_measure(draft: Draft, shares: set[str], where: str) -> Column:
     candidates = [column for column in draft.free() if column.numeric]
+    if not candidates:
+        candidates = [column for column in draft.columns if column.numeric and draft.role_of(column) == "constant"]
+        for column in candidates:
+            del draft.roles[column.name]
     if not candidates:
         raise BadInput(
             f"{where} has no numeric column to measure among {', '.join(column.name for column in draft.columns[:20])};"

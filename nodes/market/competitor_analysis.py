@@ -136,8 +136,9 @@ class Comparison:
             names |= self._moves()
             names |= self._coming_and_going()
             names |= self._overtaking()
-        self._table()
-        self._ranking()
+        if self._shown():
+            self._table()
+            self._ranking()
         if len(self.frames) > 1 and len(self.standings) > 1:
             self._dumbbell()
             self._contributions()

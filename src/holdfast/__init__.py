@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from holdfast.nodes.context import TaskContext
     from holdfast.nodes.plan import Plan, Subtask
     from holdfast.nodes.registry import task_type
+
+# Read by LangGraph when it is imported: without it, loading a checkpoint calls any callable that the file names.
+os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 
 # Loaded when first asked for, so that the command line's --help need not import LangGraph.
 _WHERE = {

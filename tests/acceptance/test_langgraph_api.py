@@ -238,9 +238,12 @@ def test_the_graph_and_its_checkpointer_share_one_open_database(server: Server) 
     assert len(owners) == 1  # the server's; two would write without knowing of each other's leases
 
 
-def test_nothing_blocked_the_event_loop(server: Server) -> None:
-    """Last in the file: the log of all runs above."""
-    assert not [line for line in server.lines() if "blocking call" in line.lower() or "BlockingError" in line]
+async def test_nothing_blocked_the_event_loop(server: Server) -> None:
+    """Last in the file: the log and the tasks of all runs above."""
+    async with Holdfast.open(server.database) as hf:
+        faults = [task.error for task in await hf.list() if task.error]
+    said = [line for line in [*server.lines(), *faults] if re.search("blocking call|BlockingError", line, re.I)]
+    assert not said
 
 
 async def new_thread(client: LangGraphClient) -> str:

@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 
 from holdfast import Holdfast, Plan, Subtask, TaskContext, TaskState, task_type
-from holdfast.checkpoints.errors import BadInput, HoldfastError, IllegalMove, InvalidPlan, UnknownTask
-from holdfast.nodes.registry import REGISTRY
+from holdfast.checkpoints.errors import (
+    BadInput,
+    HoldfastError,
+    IllegalMove,
+    InvalidPlan,
+    MissingTypes,
+    UnknownTask,
+)
+from holdfast.nodes.registry import REGISTRY, Registry
 from tests.conftest import chain
 
 RAN: list[str] = []
@@ -389,3 +396,30 @@ async def test_the_snapshot_is_json_and_has_every_field_of_the_contract(tmp_path
     )
     assert shown["state"] == "COMPLETED"
     assert shown["created_at"].endswith("Z")
+
+
+async def test_a_runner_that_lacks_a_type_leaves_the_task_alone_and_says_so(tmp_path):
+    async with Holdfast.open(tmp_path / "h.db") as hf:
+        task = await hf.start("try it", plan=chain("a", "b", type_="test_steps"))
+        await hf.pause(task.id)
+    bare = Registry([REGISTRY.get("sleep")])
+    async with Holdfast.open(tmp_path / "h.db", registry=bare) as hf:
+        with pytest.raises(MissingTypes, match=r"'test_steps', which are not loaded here; .* --types"):
+            await hf.resume(task.id)
+
+
+async def test_a_resume_at_any_moment_of_a_pause_loses_nothing(tmp_path, chance):
+    async with Holdfast.open(tmp_path / "h.db") as hf, Holdfast.open(tmp_path / "h.db") as other:
+        task = await hf.start("try it", plan=chain(*(f"t{i}" for i in range(30)), params={"seconds": 0.01}))
+        for i in range(20):
+            await asyncio.sleep(chance.random() * 0.03)
+            try:
+                await hf.pause(task.id, mode=chance.choice(["now", "step", "drain"]))
+            except IllegalMove:
+                break
+            await asyncio.sleep(chance.random() * 0.03)
+            await (hf, other)[i % 2].resume(task.id)
+        done = await asyncio.wait_for(hf.wait(task.id), 30)
+        assert done.state == TaskState.COMPLETED
+        completed = [subtask for kind, subtask in await kinds(hf, task.id) if kind == "subtask.completed"]
+        assert completed == [f"t{i}" for i in range(30)]

@@ -44,7 +44,9 @@ def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> No
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Runs plans of subtasks in parallel, and lets you pause, resume and crash them without losing finished work.

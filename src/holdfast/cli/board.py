@@ -14,6 +14,7 @@ from holdfast.graphs.task import SubtaskView, Task
 
 PLANS = ("plan.made", "plan.revised")
 RECENT = 12
+SUBTASK_STATES = frozenset(SubtaskState)
 
 
 @dataclass(slots=True)
@@ -86,7 +87,7 @@ class Board:
             self.state = TaskState(what.upper())
         elif kind == "subtask" and event.subtask and event.subtask.startswith("@"):
             self.planning = what == SubtaskState.RUNNING
-        elif kind == "subtask" and event.subtask in self.entries and what in SubtaskState:
+        elif kind == "subtask" and event.subtask in self.entries and what in SUBTASK_STATES:
             if event.seq > self.loaded_seq:
                 self._change(self.entries[event.subtask], what, event)
             elif what in SETTLED:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from holdfast.checkpoints import schema
-from holdfast.checkpoints.errors import BadInput, HoldfastError
+from holdfast.checkpoints.errors import HoldfastError
 from holdfast.cli.preflight import engine, prepare_types
 from holdfast.cli.text import size
 
@@ -104,7 +104,9 @@ def _disk(path: Path) -> Iterator[Finding]:
 def _report() -> Finding:
     missing = [package for module, package in REPORT_EXTRA.items() if find_spec(module) is None]
     if missing:
-        return Finding("report", "warning", f"{', '.join(missing)} missing; install with: pip install 'holdfast[report]'")
+        return Finding(
+            "report", "warning", f"{', '.join(missing)} missing; install with: pip install 'holdfast[report]'"
+        )
     return Finding("report", "ok", f"{', '.join(REPORT_EXTRA.values())} installed")
 
 
@@ -115,8 +117,6 @@ def _model() -> Finding:
 def _types() -> Finding:
     try:
         own = prepare_types(())
-    except BadInput as error:
-        return Finding("types", "fault", str(error))
     except HoldfastError as error:
         return Finding("types", "fault", str(error))
     from holdfast.nodes.registry import REGISTRY

@@ -22,10 +22,12 @@ FAILURES = 5
 
 def show(task: Task, seconds: float, to: Target, stream: TextIO, types: Sequence[str]) -> None:
     """Prints the summary of a foreground run that lasted ``seconds``."""
-    lines = [_outcome(task, seconds), *_trouble(task), *artifacts(task.artifacts)]
+    lines = [_outcome(task, seconds), *trouble(task), *artifacts(task.artifacts)]
     if command := _next(task, to, types):
         lines.append(Text.assemble(("next  ", "dim"), command))
     out = console(stream)
+    if stream.isatty():
+        out.print()
     for line in lines:
         out.print(line, soft_wrap=True)
 
@@ -62,8 +64,8 @@ def _outcome(task: Task, seconds: float) -> Text:
     return line
 
 
-def _trouble(task: Task) -> list[Text]:
-    """Why the task failed: each failed subtask, else the task's own error."""
+def trouble(task: Task) -> list[Text]:
+    """What went wrong, in full: each failed subtask, else the task's own error."""
     failed = [one for one in task.plan.subtasks if one.state == SubtaskState.FAILED]
     lines = [Text(f"  ✗ {clean(one.id)}: {clean(one.error or 'failed')}", "red") for one in failed[:FAILURES]]
     if len(failed) > FAILURES:

@@ -48,9 +48,8 @@ def report(error: Exception) -> int:
         _complain("the plan cannot run:")
         for fault in error.faults[:FAULTS_SHOWN]:
             print(f"  - {_line(fault)}", file=sys.stderr)
-        if more := len(error.faults) - FAULTS_SHOWN:
-            if more > 0:
-                print(f"  … and {more:,} more", file=sys.stderr)
+        if (more := len(error.faults) - FAULTS_SHOWN) > 0:
+            print(f"  … and {more:,} more", file=sys.stderr)
     elif isinstance(error, HoldfastError):
         _complain(str(error))
     else:
@@ -61,8 +60,9 @@ def report(error: Exception) -> int:
 def report_usage(error: click.ClickException) -> int:
     """Says on stderr, in one sentence, how the command was misused."""
     text = error.format_message().strip().rstrip(".")
-    context = getattr(error, "ctx", None)
-    if isinstance(error, click.NoSuchOption) and error.option_name in ("--db", "--json") and context.parent is None:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    misplaced = isinstance(error, click.NoSuchOption) and error.option_name in ("--db", "--json")
+    if isinstance(error, click.NoSuchOption) and misplaced and context and context.parent is None:
         text = f"{error.option_name} comes after the command"
     where = context.command_path if context else "holdfast"
     _complain(f"{text[:1].lower()}{text[1:]}; `{where} --help` says more")

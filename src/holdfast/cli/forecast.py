@@ -68,6 +68,5 @@ def expected(entries: Iterable[Entry]) -> Mapping[str, float] | None:
     usual = sum(known) / len(known)
     typical = {kind: sum(some) / len(some) for kind, some in taken.items()}
     return {
-        one.id: one.minutes * 60 * scale if one.minutes is not None else typical.get(one.type, usual)
-        for one in entries
+        one.id: one.minutes * 60 * scale if one.minutes is not None else typical.get(one.type, usual) for one in entries
     }

@@ -23,7 +23,7 @@ from holdfast.checkpoints.states import TaskState
 from holdfast.cli import ending
 from holdfast.cli.board import Board
 from holdfast.cli.common import Target, close_stdout
-from holdfast.cli.exits import HANDED_OVER, REFUSED, STATES, code_of, report
+from holdfast.cli.exits import HANDED_OVER, STATES, report
 from holdfast.cli.preflight import engine
 from holdfast.cli.store import Store
 from holdfast.cli.views import View, views
@@ -101,8 +101,7 @@ def work(to: Target, begin: Begin, *, types: Sequence[str] = (), told: int = 0) 
     except Exception as error:
         stage.error = error
     if stage.board is None:  # nothing was started
-        error = stage.error or HoldfastError("it was told to stop before anything was started")
-        return REFUSED if isinstance(error, HoldfastError) and not report(error) else code_of(error)
+        return report(stage.error or HoldfastError("it was told to stop before anything was started"))
     return _close(stage, stage.board)
 
 
@@ -170,7 +169,7 @@ def _foot(board: Board, asked: int) -> str:
 def _close(stage: Stage, board: Board) -> int:
     """Shows what happened last and how things stand; returns the exit code."""
     try:
-        task = _catch_up(stage, board)
+        task: Task | None = _catch_up(stage, board)
     except BrokenPipeError as error:
         stage.error, task = error, _reread(stage, board)
     except StoreError as error:

@@ -12,12 +12,13 @@ from holdfast.cli.board import Board, Entry
 from holdfast.cli.text import SYMBOLS, clean, cut, duration, row, symbol, words
 
 MARGIN = 7  # lines that are not the plan: head, bar, gaps, foot and the cursor's
+WIDEST = 104  # cells; further apart, a name and its time are hard to read as one line
 GUIDES = 8  # levels of indentation that are drawn
 
 
 def frame(board: Board, width: int, height: int, now: float, elapsed: float, left: float | None, foot: str) -> Text:
     """The whole view, at most ``width`` x ``height`` cells; ``foot`` is the last line, or empty."""
-    room = max(height - MARGIN, 4)
+    width, room = min(width, WIDEST), max(height - MARGIN, 4)
     entries = board.entries.values()
     if not entries:
         plan = [Text("planning …" if board.planning or board.state == TaskState.WORKING else "", "dim")]
@@ -41,19 +42,26 @@ def tree(entries: Sequence[Entry], width: int, now: float) -> list[Text]:
 
 def summary(board: Board, width: int, room: int, now: float) -> list[Text]:
     """For a plan that is higher than the terminal: how many in each state, those at work, and the last that ended."""
-    counts = Text("  ").join(
-        Text.assemble(symbol(state), f" {board.counts[state]:,} {words(state)}")
-        for state in SubtaskState
-        if board.counts[state] > 0
+    counts = Text("   ").join(
+        Text.assemble(symbol(state), f" {count:,} {words(state)}") for state, count in _counts(board) if count
     )
     counts.truncate(width, overflow="ellipsis")
-    rest = max(room - 5, 2)
+    rest = max(room - 6, 2)
     running = [board.entries[id_] for id_ in list(board.running)[: max(rest - min(len(board.recent), rest // 3), 1)]]
     ended = [board.entries[id_] for id_ in list(board.recent)[: rest - len(running)]]
     lines = [counts, Text()]
     lines += _listed("at work", running, len(board.running), board, width, now)
+    lines += [Text()] if running and ended else []
     lines += _listed("ended last", ended, len(ended), board, width, now)
     return lines
+
+
+def _counts(board: Board) -> list[tuple[SubtaskState, int]]:
+    """How many in each state; the board does not tell ready from waiting."""
+    ready = board.counts[SubtaskState.READY]
+    counts = {state: board.counts[state] for state in SubtaskState if state != SubtaskState.READY}
+    counts[SubtaskState.WAITING] += ready
+    return list(counts.items())
 
 
 def _listed(title: str, some: Sequence[Entry], total: int, board: Board, width: int, now: float) -> list[Text]:
@@ -143,7 +151,7 @@ def _children(entries: Sequence[Entry]) -> dict[str | None, list[str]]:
     children: dict[str | None, list[str]] = {None: []}
     for one in entries:
         known = [d for d in one.dependencies if d in depth]
-        parent = max(known, key=depth.__getitem__) if known else None
+        parent = max(reversed(known), key=depth.__getitem__) if known else None
         depth[one.id] = depth[parent] + 1 if parent is not None else 0
         children[one.id] = []
         children[parent].append(one.id)

@@ -13,13 +13,13 @@ from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.states import SubtaskState, TaskState
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.cli.board import entry
-from holdfast.cli.ending import artifacts
+from holdfast.cli.ending import artifacts, trouble
 from holdfast.cli.frame import tree
 from holdfast.cli.text import age, clean, clock, cut, duration, symbol, words
 from holdfast.cli.views import console
 from holdfast.graphs.task import Task
 
-WIDE = 160  # for a pipe, where nothing is cut for want of room
+WIDE = 104  # for a pipe
 
 
 def task_list(rows: Sequence[tuple[TaskRow, Mapping[str, int]]]) -> None:
@@ -69,6 +69,7 @@ def _page(task: Task, width: int) -> Iterator[Text]:
         revision = f", revision {task.plan.revision}" if task.plan.revision > 1 else ""
         yield Text(f"plan: {done:,} of {len(subtasks):,} completed{revision}", "dim")
         yield from tree([entry(one) for one in subtasks], width, time.time())
+    yield from trouble(task)
     for question in task.questions:
         yield Text()
         yield Text.assemble(("? ", "bold magenta"), clean(f"{question['id']}: {question['prompt']}"))
@@ -90,8 +91,6 @@ def _why(task: Task) -> Iterator[Text]:
         yield Text(f", {task.in_flight} under way")
     elif task.state == TaskState.WORKING:
         yield Text(", nothing under way")
-    if task.error:
-        yield Text(f": {clean(task.error)}")
 
 
 def _lasted(task: Task) -> str:

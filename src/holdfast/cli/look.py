@@ -16,7 +16,7 @@ from holdfast.cli.common import Target, emit, shared
 def tasks(to: Target, state: str | None) -> None:
     """List the tasks, newest first."""
     with to.reading() as store:
-        rows = store.list(TaskState(state.upper()) if state else None)
+        rows = store.rows(TaskState(state.upper()) if state else None)
         if to.json:
             for row, _ in rows:
                 emit(store.get(row.id).to_json())

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from holdfast.checkpoints.errors import BadInput
 
 if TYPE_CHECKING:
     from holdfast.nodes.plan import Plan
 
-OnQuestion = Literal["pause", "continue"]
 REPORTS = "reports"
 SLUG = 40
 
@@ -30,7 +29,7 @@ class Wishes:
     plan: str | None = None
     out: str | None = None
     workers: int | None = None
-    on_question: OnQuestion = "pause"
+    on_question: str = "pause"
     approve: bool = False
     yes: bool = False
     types: Sequence[str] = ()

@@ -34,7 +34,7 @@ class Store:
         """The task as it is now; raises UnknownTask or AmbiguousTask."""
         return self._database.read(lambda db: snapshot(self._database, db, tasks.resolve(db, task)))
 
-    def list(self, state: TaskState | None = None) -> list[tuple[TaskRow, dict[str, int]]]:
+    def rows(self, state: TaskState | None = None) -> list[tuple[TaskRow, dict[str, int]]]:
         """Task rows, newest first, each with how many of its subtasks are in each state."""
         return self._database.read(
             lambda db: [(row, subtasks.counts(db, row.number)) for row in tasks.newest(db, state)]
@@ -43,12 +43,14 @@ class Store:
     def events(self, task: str, after: int = 0, *, follow: bool = False) -> Iterator[Event]:
         """The history of the task of that full id; with ``follow`` until it has ended."""
         while True:
-            state = self._database.read(lambda db: tasks.get(db, task)).state
-            last = after
-            for event in self._database.read(lambda db: events.read(db, task, last)):
-                yield event
-                after = event.seq
-            if after == last:
+            state, batch = self._batch(task, after)
+            yield from batch
+            if batch:
+                after = batch[-1].seq
+            else:
                 if not follow or state in TERMINAL:
                     return
                 time.sleep(POLL_SECONDS)
+
+    def _batch(self, task: str, after: int) -> tuple[TaskState, list[Event]]:
+        return self._database.read(lambda db: (tasks.get(db, task).state, events.read(db, task, after)))

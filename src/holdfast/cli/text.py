@@ -46,7 +46,9 @@ def words(state: str) -> str:
 
 def clean(text: str) -> str:
     """One line in which nothing can command a terminal."""
-    return "".join(c if c == " " or not unicodedata.category(c).startswith("C") else "?" for c in " ".join(text.split()))
+    return "".join(
+        c if c == " " or not unicodedata.category(c).startswith("C") else "?" for c in " ".join(text.split())
+    )
 
 
 def cut(text: str, width: int) -> str:

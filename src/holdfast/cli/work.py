@@ -56,8 +56,7 @@ def run(
     """
     from holdfast.cli.preflight import Wishes, ready
 
-    chosen = "continue" if on_question == "continue" else "pause"
-    arguments = ready(Wishes(goal, data, plan, out, workers, chosen, approve, yes, types))
+    arguments = ready(Wishes(goal, data, plan, out, workers, on_question, approve, yes, types))
 
     async def begin(hf: Holdfast) -> Task:
         return await hf.start(goal, **arguments)
