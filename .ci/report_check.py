@@ -4,6 +4,7 @@ REFERENCE is a folder with check_report.py, which reads a report's folder and th
 REFERENCE.json, which has the file that belongs to each case.  Ends with 1 if a report fails or scores below MIN.
 """
 
+# ruff: noqa: S603, T201  a command: it prints, and runs what its caller names
 from __future__ import annotations
 
 import json
@@ -22,13 +23,12 @@ def main(data: str, reference: str, least: str) -> int:
         print(USAGE, file=sys.stderr)
         return 2
     known = json.loads((Path(reference) / "REFERENCE.json").read_text("utf-8"))
-    cases = [
-        (name, path) for path in sorted(Path(data).glob("*.csv")) for name in known if known[name]["file"] == path.name
-    ]
+    files = {path.name: path for path in Path(data).glob("*.csv")}
+    cases = {name: files[case["file"]] for name, case in known.items() if case["file"] in files}
     if not cases:
         print(f"no file in {data} belongs to a case of {reference}", file=sys.stderr)
         return 1
-    scores = {name: score(Path(reference), name, path) for name, path in cases}
+    scores = {name: score(Path(reference), name, path) for name, path in cases.items()}
     for name, points in scores.items():
         print(f"{name}: {'no report' if points is None else f'{points:g}'}")
     return int(any(points is None or points < float(least) for points in scores.values()))

@@ -70,6 +70,31 @@ class UnknownSubtask(HoldfastError):
         super().__init__(f"task {task} has no subtask {subtask!r}; `holdfast show {task[:8]}` lists those it has")
 
 
+class UnknownQuestion(HoldfastError):
+    """The task has no question of this id."""
+
+    def __init__(self, question: str, pending: Iterable[str]) -> None:
+        self.question, self.pending = question, list(pending)
+        known = f"open are {', '.join(self.pending)}" if self.pending else "none is open"
+        super().__init__(f"there is no question {question!r}; {known}")
+
+
+class AlreadyAnswered(HoldfastError):
+    """A question has its answer already; the first one stands."""
+
+    def __init__(self, question: str) -> None:
+        self.question = question
+        super().__init__(f"question {question} was answered before; the first answer stands")
+
+
+class InvalidAnswer(HoldfastError):
+    """An answer does not fit the question's schema; the question stays open."""
+
+    def __init__(self, question: str, reason: str) -> None:
+        self.question, self.reason = question, reason
+        super().__init__(f"the answer to question {question} does not fit: {reason}; the question stays open")
+
+
 class IllegalMove(HoldfastError):
     """An event arrived that the state does not allow; nothing was changed."""
 

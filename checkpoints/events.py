@@ -81,6 +81,16 @@ def read(db: sqlite3.Connection, task_id: str, after: int = 0, limit: int = 1000
     ]
 
 
+def controls(db: sqlite3.Connection, task: int, after: int) -> list[News]:
+    """What was done to single subtasks after an event: how a live runner learns of it."""
+    rows = db.execute(
+        "SELECT type, subtask, data FROM events WHERE task = ? AND seq > ? AND subtask IS NOT NULL "
+        "AND type IN ('control', 'question.answered') ORDER BY seq",
+        (task, after),
+    )
+    return [News(type_, subtask, json.loads(data) if data else {}) for type_, subtask, data in rows]
+
+
 def timestamp(at: datetime) -> str:
     """ISO 8601 in UTC to the millisecond, as ``2026-01-31T12:00:00.000Z``."""
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"

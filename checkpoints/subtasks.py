@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.checkpoints import results
-from holdfast.checkpoints.states import SETTLED, SubtaskState
+from holdfast.checkpoints.states import SETTLED, SUBTASK_MOVES, SubtaskEvent, SubtaskState
 
 COLUMNS = "id, type, spec, state, stops, attempts, started_at, ended_at, error, result"
 
@@ -45,6 +45,11 @@ def insert(db: sqlite3.Connection, task: int, specs: Sequence[Mapping[str, Any]]
     )
 
 
+def remove(db: sqlite3.Connection, task: int, ids: Sequence[str]) -> None:
+    """Takes subtasks that have not run out of the plan."""
+    db.executemany("DELETE FROM subtasks WHERE task = ? AND id = ?", [(task, id_) for id_ in ids])
+
+
 def load(db: sqlite3.Connection, task: int) -> list[SubtaskRow]:
     """All subtasks of a task in the order of the plan."""
     rows = db.execute(f"SELECT {COLUMNS} FROM subtasks WHERE task = ? ORDER BY position", (task,))
@@ -63,46 +68,97 @@ def may_run(db: sqlite3.Connection, task: int) -> bool:
     return bool(row) and row[0] == "WORKING" and row[1] == "{}"
 
 
-def start(db: sqlite3.Connection, task: int, subtask: str, now: float) -> None:
-    """Marks a subtask as running; the caller has asked ``may_run`` in this transaction."""
+def may_step(db: sqlite3.Connection, task: int, subtask: str) -> bool:
+    """Whether a running subtask may begin another step: nobody stopped it or its task but by ``drain``."""
+    task_row = db.execute("SELECT state, stops FROM tasks WHERE number = ?", (task,)).fetchone()
+    row = db.execute("SELECT state, stops FROM subtasks WHERE task = ? AND id = ?", (task, subtask)).fetchone()
+    if task_row is None or row is None or row[0] != SubtaskState.RUNNING:
+        return False
+    stops = [*json.loads(task_row[1]).values(), *json.loads(row[1]).values()]
+    return all(stop["mode"] == "drain" for stop in stops)
+
+
+def _sql(event: SubtaskEvent, also: str = "", only: str = "") -> str:
+    """The UPDATE that makes a move of the table, and nothing where the table has none."""
+    moves = {state: after[event] for state, after in SUBTASK_MOVES.items() if event in after}
+    cases = " ".join(f"WHEN '{before}' THEN '{after}'" for before, after in moves.items())
+    states = ", ".join(f"'{state}'" for state in moves)
+    return (
+        f"UPDATE subtasks SET state = CASE state {cases} END{also} "
+        f"WHERE task = ? AND id = ? AND state IN ({states}){only}"
+    )
+
+
+_START = _sql(SubtaskEvent.START, ", started_at = coalesce(started_at, ?), ended_at = NULL", " AND stops = '{}'")
+_COMPLETE = _sql(SubtaskEvent.COMPLETE, ", ended_at = ?, error = NULL, result = ?")
+_MOVES = {event: _sql(event) for event in SubtaskEvent}
+
+
+def move(db: sqlite3.Connection, task: int, subtask: str, event: SubtaskEvent) -> bool:
+    """Makes a lifecycle move; False, and nothing is changed, if the subtask's state has no such move."""
+    return db.execute(_MOVES[event], (task, subtask)).rowcount == 1
+
+
+def start(db: sqlite3.Connection, task: int, subtask: str, now: float) -> bool:
+    """Marks a subtask as running unless it is stopped; the caller has asked ``may_run`` in this transaction."""
+    return db.execute(_START, (now, task, subtask)).rowcount == 1
+
+
+def complete(db: sqlite3.Connection, task: int, subtask: str, body: bytes, now: float) -> bool:
+    """Stores the result and marks the subtask as completed; False if it is no longer running (canceled)."""
+    return db.execute(_COMPLETE, (now, results.put(db, body), task, subtask)).rowcount == 1
+
+
+def end(db: sqlite3.Connection, task: int, subtask: str, event: SubtaskEvent, error: str, now: float) -> bool:
+    """Ends a subtask without a result (FAIL, SKIP), with the sentence that says why; False if it had ended."""
+    if not move(db, task, subtask, event):
+        return False
+    db.execute("UPDATE subtasks SET ended_at = ?, error = ? WHERE task = ? AND id = ?", (now, error, task, subtask))
+    return True
+
+
+def set_waiting(db: sqlite3.Connection, task: int, subtask: str, event: SubtaskEvent) -> bool:
+    """Makes a move that ends in waiting (SEND_BACK, ANSWER, RETRY), or in held if somebody stops the subtask."""
+    if not move(db, task, subtask, event):
+        return False
+    row = find(db, task, subtask)
+    if row and row.stops:
+        move(db, task, subtask, SubtaskEvent.HOLD)
+    return True
+
+
+def count_attempt(db: sqlite3.Connection, task: int, subtask: str, error: str) -> None:
+    """Counts a failed attempt and keeps its reason."""
     db.execute(
-        "UPDATE subtasks SET state = 'running', started_at = coalesce(started_at, ?), ended_at = NULL "
-        "WHERE task = ? AND id = ?",
-        (now, task, subtask),
+        "UPDATE subtasks SET attempts = attempts + 1, error = ? WHERE task = ? AND id = ?", (error, task, subtask)
     )
 
 
-def complete(db: sqlite3.Connection, task: int, subtask: str, body: bytes, now: float) -> None:
-    """Stores the result and marks the subtask as completed."""
+def renew(db: sqlite3.Connection, task: int, subtask: str) -> None:
+    """Gives a subtask that runs again a fresh count of attempts."""
     db.execute(
-        "UPDATE subtasks SET state = 'completed', ended_at = ?, error = NULL, result = ? WHERE task = ? AND id = ?",
-        (now, results.put(db, body), task, subtask),
+        "UPDATE subtasks SET attempts = 0, error = NULL, ended_at = NULL WHERE task = ? AND id = ?", (task, subtask)
     )
 
 
-def settle(db: sqlite3.Connection, task: int, subtask: str, state: SubtaskState, error: str | None, now: float) -> None:
-    """Marks a subtask as failed or skipped, with the sentence that says why."""
-    db.execute(
-        "UPDATE subtasks SET state = ?, ended_at = ?, error = ? WHERE task = ? AND id = ?",
-        (state, now, error, task, subtask),
+def set_stops(db: sqlite3.Connection, task: int, subtask: str, stops: Mapping[str, Any]) -> None:
+    """Replaces who has stopped a subtask."""
+    text = json.dumps(stops, ensure_ascii=False)
+    db.execute("UPDATE subtasks SET stops = ? WHERE task = ? AND id = ?", (text, task, subtask))
+
+
+def result(db: sqlite3.Connection, task: int, subtask: str) -> bytes:
+    """The JSON bytes that a completed subtask returned; raises DataCorrupt if they are gone or damaged."""
+    (number,) = db.execute("SELECT result FROM subtasks WHERE task = ? AND id = ?", (task, subtask)).fetchone()
+    return results.get(db, number)
+
+
+def steps(db: sqlite3.Connection, task: int, subtask: str) -> list[tuple[str, int]]:
+    """(name, results row) of every step of a subtask that has ended."""
+    rows = db.execute(
+        "SELECT name, result FROM steps WHERE task = ? AND subtask = ? AND result IS NOT NULL", (task, subtask)
     )
-
-
-def send_back(db: sqlite3.Connection, task: int, subtask: str, error: str | None) -> None:
-    """Sets a running subtask back to waiting; with an error that attempt has failed and is counted."""
-    db.execute(
-        "UPDATE subtasks SET state = 'waiting', attempts = attempts + ?, error = ? WHERE task = ? AND id = ?",
-        (1 if error else 0, error, task, subtask),
-    )
-
-
-def steps(db: sqlite3.Connection, task: int, subtask: str) -> dict[str, int]:
-    """Name → results row of every step of a subtask that has ended."""
-    return dict(
-        db.execute(
-            "SELECT name, result FROM steps WHERE task = ? AND subtask = ? AND result IS NOT NULL", (task, subtask)
-        ).fetchall()
-    )
+    return rows.fetchall()
 
 
 def begin_step(db: sqlite3.Connection, task: int, subtask: str, name: str, now: float) -> None:
@@ -135,11 +191,6 @@ def open_types(db: sqlite3.Connection, task: int) -> set[str]:
     marks = ", ".join(f"'{state}'" for state in sorted(SETTLED))
     rows = db.execute(f"SELECT DISTINCT type FROM subtasks WHERE task = ? AND state NOT IN ({marks})", (task,))
     return {type_ for (type_,) in rows}
-
-
-def counts(db: sqlite3.Connection, task: int) -> dict[str, int]:
-    """How many subtasks are in each state."""
-    return dict(db.execute("SELECT state, count(*) FROM subtasks WHERE task = ? GROUP BY state", (task,)).fetchall())
 
 
 def is_settled(row: SubtaskRow) -> bool:

@@ -14,7 +14,9 @@ from holdfast.checkpoints.errors import AmbiguousTask, UnknownTask
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.states import TaskEvent, TaskState, advance
 
-COLUMNS = "number, id, context_id, goal, state, options, revision, stops, error, last_seq, created_at, updated_at"
+COLUMNS = (
+    "number, id, context_id, goal, state, options, revision, stops, error, last_seq, created_at, updated_at, rollback"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class TaskRow:
     last_seq: int
     created_at: float
     updated_at: float
+    rollback: str | None = None  # 'fail' or 'cancel': how it ends once the compensations have run
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,30 +109,6 @@ def move(db: sqlite3.Connection, task_id: str, event: TaskEvent, now: float, *, 
     return get(db, task_id)
 
 
-def stop(db: sqlite3.Connection, task_id: str, who: str, mode: str, reason: str | None, now: float) -> TaskRow:
-    """Pauses a task: from the commit on nothing of it starts, in whichever process.  Raises IllegalMove."""
-    task = get(db, task_id)
-    state = advance(task_id, task.state, TaskEvent.PAUSE)
-    if who in task.stops and not _stricter(mode, task.stops[who]["mode"]):
-        return task
-    stops = {**task.stops, who: {"mode": mode, "reason": reason, "at": now}}
-    _set_stops(db, task, state, stops)
-    data = {"by": who, "mode": mode, **({"reason": reason} if reason else {})}
-    news = [News("control", data={"do": "pause", **data})]
-    events.append(db, task.number, news + ([News("task.paused", data=data)] if state != task.state else []), now)
-    return get(db, task_id)
-
-
-def resume(db: sqlite3.Connection, task_id: str, now: float) -> TaskRow:
-    """Clears a paused task's stops and sets it WORKING; a working one stays as it is.  Raises IllegalMove."""
-    task = get(db, task_id)
-    state = advance(task_id, task.state, TaskEvent.RESUME)
-    if state != task.state:
-        _set_stops(db, task, state, {})
-        events.append(db, task.number, [News("control", data={"do": "resume"}), News("task.working")], now)
-    return get(db, task_id)
-
-
 def next_revision(db: sqlite3.Connection, task: int) -> int:
     """Counts a new plan; returns its revision, 1 for the first."""
     (revision,) = db.execute(
@@ -154,20 +133,8 @@ def artifacts(db: sqlite3.Connection, task: int) -> list[ArtifactRow]:
     return [ArtifactRow(*row) for row in rows]
 
 
-def _set_stops(db: sqlite3.Connection, task: TaskRow, state: TaskState, stops: Mapping[str, Any]) -> None:
-    db.execute(
-        "UPDATE tasks SET state = ?, stops = ? WHERE number = ?",
-        (state, json.dumps(stops, ensure_ascii=False), task.number),
-    )
-
-
-def _stricter(mode: str, than: str) -> bool:
-    order = ("drain", "step", "now")
-    return order.index(mode) > order.index(than)
-
-
 def _row(row: tuple[Any, ...]) -> TaskRow:
-    number, task_id, context_id, goal, state, options, revision, stops, error, last_seq, created, updated = row
+    number, task_id, context_id, goal, state, options, revision, stops, error, last_seq, created, updated, undo = row
     return TaskRow(
         number,
         task_id,
@@ -181,4 +148,5 @@ def _row(row: tuple[Any, ...]) -> TaskRow:
         last_seq,
         created,
         updated,
+        undo,
     )

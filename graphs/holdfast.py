@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
-from holdfast.checkpoints import events, subtasks, tasks
+from holdfast.checkpoints import control, events, subtasks, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld, MissingTypes, StoreError
 from holdfast.checkpoints.events import Event
@@ -29,7 +30,7 @@ from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.graphs import orchestrator
 from holdfast.graphs.settings import database_path
 from holdfast.graphs.task import Task, snapshot
-from holdfast.nodes.orchestration import LOOK_AGAIN, create_task
+from holdfast.nodes.orchestration import LOOK_AGAIN, answer, create_task
 from holdfast.nodes.plan import Plan
 from holdfast.nodes.registry import REGISTRY, Registry
 from holdfast.nodes.services import Listener, held_lease
@@ -37,7 +38,6 @@ from holdfast.nodes.services import Listener, held_lease
 log = logging.getLogger("holdfast")
 POLL_SECONDS = 0.05
 HAND_OVER_SECONDS = 2.0
-PAUSE_MODES = ("now", "step", "drain")
 WAITED_FOR = TERMINAL | {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}
 
 
@@ -87,6 +87,10 @@ class Holdfast:
         plan: Plan | Mapping[str, Any] | None = None,
         out: str | Path | None = None,
         workers: int | None = None,
+        on_question: str | None = None,
+        on_failure: str | None = None,
+        approve: bool = False,
+        yes: bool = False,
     ) -> Task:
         """Records a new task and begins to work on it; raises BadInput or InvalidPlan before anything is recorded."""
         fields = {
@@ -94,6 +98,10 @@ class Holdfast:
             "plan": plan.model_dump() if isinstance(plan, Plan) else plan,
             "out": _absolute(out) if out else None,
             "workers": workers,
+            "on_question": on_question,
+            "on_failure": on_failure,
+            "approve": approve,
+            "yes": yes,
         }
         row = await create_task(self.services, goal, fields)
         await self._launch(row.id)
@@ -110,20 +118,18 @@ class Holdfast:
             lambda db: [snapshot(self.database, db, row.id) for row in tasks.newest(db, wanted)]
         )
 
-    async def pause(self, task_id: str, *, mode: str = "step", reason: str | None = None) -> Task:
+    async def pause(
+        self, task_id: str, *, mode: str = "step", reason: str | None = None, until: datetime | None = None
+    ) -> Task:
         """Pauses a task: once this returns nothing of it starts, in whichever process.
 
         ``now`` cancels what is in flight, ``step`` lets the step in flight end, ``drain`` the subtasks in flight.
+        At ``until`` any runner on this database resumes it, or the next one that starts.
         Raises IllegalMove for a task that has ended or waits for an answer.
         """
-        if mode not in PAUSE_MODES:
-            raise BadInput(f"the mode {mode!r} is unknown; use one of {', '.join(PAUSE_MODES)}")
-        now = self.services.clock()
-        row = await self.database.awrite(
-            lambda db: tasks.stop(db, tasks.resolve(db, task_id), "person", mode, reason, now)
-        )
-        self.services.look(row.id)
-        return await self.get(row.id)
+        _known_mode(mode)
+        over = until.timestamp() if until else None
+        return await self._control(partial(control.pause, mode=mode, reason=reason, until=over), task_id)
 
     async def resume(self, task_id: str) -> Task:
         """Resumes a paused task, or takes up one that lost its runner, and works on it in this process.
@@ -136,7 +142,7 @@ class Holdfast:
 
         def allow(db: sqlite3.Connection) -> bool:
             before = tasks.get(db, full).state
-            return before != TaskState.SUBMITTED and tasks.resume(db, full, now).state != before
+            return before != TaskState.SUBMITTED and control.resume(db, full, now).state != before
 
         moved = await self.database.awrite(allow)
         try:
@@ -145,6 +151,36 @@ class Holdfast:
             if not moved:
                 raise  # else its runner was still stopping, and goes on now
         return await self.get(full)
+
+    async def hold(self, task_id: str, subtask: str, *, mode: str = "step", reason: str | None = None) -> Task:
+        """Stops one subtask while the others go on; raises IllegalMove if it has ended, UnknownSubtask."""
+        _known_mode(mode)
+        return await self._control(partial(control.hold, subtask=subtask, mode=mode, reason=reason), task_id)
+
+    async def release(self, task_id: str, subtask: str) -> Task:
+        """Lifts a person's hold of one subtask; a parent's stays.  Raises IllegalMove if no person holds it."""
+        return await self._control(partial(control.release, subtask=subtask), task_id, go_on=True)
+
+    async def answer(self, task_id: str, question: str, value: Any) -> Task:
+        """Answers an open question by its id; the task goes on, here if nobody works on it, unless it is paused.
+
+        Raises UnknownQuestion, AlreadyAnswered, InvalidAnswer (the question stays open) or IllegalMove.
+        """
+        full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
+        await answer(self.services, full, question, value)
+        return await self._go_on(full)
+
+    async def cancel(self, task_id: str, *, rollback: bool = False) -> Task:
+        """Ends a task for good; with ``rollback`` what has completed is undone first.  Raises IllegalMove."""
+        return await self._control(partial(control.cancel, rollback=rollback), task_id, go_on=rollback)
+
+    async def skip(self, task_id: str, subtask: str) -> Task:
+        """Gives up a subtask that does not run, and what depends on it; raises IllegalMove, UnknownSubtask."""
+        return await self._control(partial(control.skip, subtask=subtask), task_id, go_on=True)
+
+    async def retry(self, task_id: str, subtask: str) -> Task:
+        """Lets a failed or skipped subtask run again while its task has not ended; raises IllegalMove."""
+        return await self._control(partial(control.retry, subtask=subtask), task_id, go_on=True)
 
     async def wait(self, task_id: str, *, until: Collection[TaskState] = WAITED_FOR) -> Task:
         """Waits until the task's state is in ``until``; by default while it is submitted, working or paused.
@@ -178,6 +214,29 @@ class Holdfast:
         """Whether this process is at work on the task."""
         run = self._runs.get(task_id)
         return run is not None and not run.done()
+
+    async def _control(self, act: Callable[..., Any], task_id: str, *, go_on: bool = False) -> Task:
+        """Does something to a task in one transaction, and lets its runner know; ``go_on`` may make it run here."""
+        now = self.services.clock()
+
+        def change(db: sqlite3.Connection) -> str:
+            full = tasks.resolve(db, task_id)
+            act(db, full, now=now)
+            return full
+
+        full = await self.database.awrite(change)
+        self.services.look(full)
+        return await (self._go_on(full) if go_on else self.get(full))
+
+    async def _go_on(self, task_id: str) -> Task:
+        """Takes a working task up if nobody works on it and this process can."""
+        if (await self.services.task(task_id)).state == TaskState.WORKING:
+            try:
+                await self._require_types(task_id)
+                await self._launch(task_id)
+            except (LeaseHeld, MissingTypes):
+                log.debug("task %s goes on elsewhere", task_id)
+        return await self.get(task_id)
 
     async def _require_types(self, task_id: str) -> None:
         """Raises MissingTypes if a subtask that is still to settle has a type that is not registered here."""
@@ -227,7 +286,9 @@ class Holdfast:
         """Pauses the task for an infrastructure fault, if that much can still be written."""
         try:
             now = self.services.clock()
-            await self.database.awrite(lambda db: tasks.stop(db, task_id, "system", "now", str(fault), now))
+            await self.database.awrite(
+                lambda db: control.pause(db, task_id, now, who=control.SYSTEM, mode="now", reason=str(fault))
+            )
         except HoldfastError:
             log.debug("task %s could not be marked as paused", task_id, exc_info=True)
 
@@ -267,6 +328,11 @@ class Holdfast:
             await asyncio.sleep(POLL_SECONDS)
         else:
             await asyncio.wait([run], timeout=POLL_SECONDS)
+
+
+def _known_mode(mode: str) -> None:
+    if mode not in control.MODES:
+        raise BadInput(f"the mode {mode!r} is unknown; use one of {', '.join(control.MODES)}")
 
 
 def _absolute(path: str | Path) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from holdfast.checkpoints import results, subtasks, tasks
+from holdfast.checkpoints import questions, results, subtasks, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import HoldfastError, UnknownSubtask
 from holdfast.checkpoints.events import timestamp
+from holdfast.checkpoints.questions import Question
 from holdfast.checkpoints.states import SubtaskState, TaskState
 from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
@@ -71,7 +72,7 @@ class Task:
     paused_by: str | None
     pause_reason: str | None
     plan: PlanView
-    questions: list[Any]
+    questions: list[Question]
     artifacts: list[ArtifactRow]
     usage: Mapping[str, Any]
     error: str | None
@@ -97,7 +98,7 @@ class Task:
             "paused_by": self.paused_by,
             "pause_reason": self.pause_reason,
             "plan": {"revision": self.plan.revision, "subtasks": [one.to_json() for one in self.plan.subtasks]},
-            "questions": self.questions,
+            "questions": [question.to_json() for question in self.questions],
             "artifacts": [
                 {key: getattr(one, key) for key in ("name", "media_type", "path", "sha256", "bytes")}
                 for one in self.artifacts
@@ -125,7 +126,7 @@ def snapshot(database: Database, db: sqlite3.Connection, task_id: str) -> Task:
         paused_by=who if row.state == TaskState.PAUSED else None,
         pause_reason=stop.get("reason"),
         plan=PlanView(row.revision, _views(rows)),
-        questions=[],
+        questions=questions.pending(db, row.number),
         artifacts=tasks.artifacts(db, row.number),
         usage={"input_tokens": 0, "output_tokens": 0, "cost": 0.0, "estimated": False},
         error=row.error,

@@ -26,11 +26,6 @@ def load_types(given: Iterable[str], registry: Registry = REGISTRY) -> list[str]
     return [kind.name for kind in registry if kind.name not in before]
 
 
-def missing_types(wanted: Iterable[str], registry: Registry = REGISTRY) -> list[str]:
-    """Those of the named task types that this process does not have, sorted."""
-    return sorted({name for name in wanted if name not in registry})
-
-
 def _load(source: str) -> None:
     try:
         if source.endswith(".py") or "/" in source:

@@ -6,7 +6,9 @@ The context decides nothing and owns no disk: ``Effects`` does, which supervise 
 from __future__ import annotations
 
 import contextvars
+import hashlib
 import inspect
+import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -14,9 +16,18 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from holdfast.checkpoints.errors import StepRepeated
+from holdfast.checkpoints.questions import Asked
 
 StepFunction = Callable[[], Any] | Callable[[], Awaitable[Any]]
 _step: contextvars.ContextVar[str | None] = contextvars.ContextVar("holdfast_step", default=None)
+
+
+class Unanswered(Exception):
+    """Ends a body whose question has no answer yet; it starts again with the answer.  A body lets it pass."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        super().__init__(asked.prompt)
 
 
 class Artifact(TypedDict):
@@ -32,8 +43,10 @@ class Artifact(TypedDict):
 class Effects(Protocol):
     """The effects behind a context, each of them durable when the call returns."""
 
-    recorded: dict[str, Any]
+    recorded: dict[str, Any]  # values of steps that are on disk
+    answers: dict[str, Any]  # by key of the question
 
+    def known_step(self, name: str) -> str: ...
     async def begin_step(self, name: str) -> None: ...
     async def end_step(self, name: str, value: Any) -> Any: ...
     async def store(self, data: bytes | Path) -> str: ...
@@ -57,7 +70,7 @@ class TaskContext:
     def idempotency_key(self) -> str:
         """The same over retries and crashes; inside a step it is that step's own."""
         step = _step.get()
-        return f"{self.task_id}/{self.subtask_id}" + (f"/{step}" if step else "")
+        return f"{self.task_id}/{self.subtask_id}" + (f"/{self._effects.known_step(step)}" if step else "")
 
     async def step(self, name: str, fn: StepFunction) -> Any:
         """The JSON value of ``fn`` (sync or async), durable when this returns and never computed again.
@@ -68,8 +81,9 @@ class TaskContext:
         if name in self._used:
             raise StepRepeated(self.subtask_id, name)
         self._used.add(name)
-        if name in self._effects.recorded:
-            return self._effects.recorded[name]
+        recorded = self._effects.known_step(name)
+        if recorded in self._effects.recorded:
+            return self._effects.recorded[recorded]
         await self._effects.begin_step(name)
         token = _step.set(name)
         try:
@@ -79,6 +93,25 @@ class TaskContext:
         finally:
             _step.reset(token)
         return await self._effects.end_step(name, value)
+
+    async def ask(
+        self,
+        prompt: str,
+        schema: dict[str, Any] | None = None,
+        default: Any = None,
+        key: str | None = None,
+        deadline: float | None = None,
+    ) -> Any:
+        """The answer to a question; until there is one the body ends here, and starts again from its first line.
+
+        ``schema`` is a JSON schema of the answer.  The question is known again by ``key``, else by prompt and schema.
+        After ``deadline`` seconds the default is taken; without a default the subtask fails.
+        """
+        known = key or hashlib.sha256(json.dumps([prompt, schema], sort_keys=True).encode()).hexdigest()[:16]
+        if known in self._effects.answers:
+            return self._effects.answers[known]
+        fallback = None if default is None else json.dumps(default, ensure_ascii=False)
+        raise Unanswered(Asked(prompt, known, schema, fallback, deadline))
 
     def progress(self, done: float, total: float) -> None:
         """Tells whoever watches that ``done`` of ``total`` is done; live only, never stored."""

@@ -16,16 +16,18 @@ from typing import Any
 
 from langgraph.errors import GraphBubbleUp
 
-from holdfast.checkpoints import events, results, subtasks, tasks
+from holdfast.checkpoints import events, questions, results, subtasks, tasks
 from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseLost, StoreError
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.files import write_whole
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
-from holdfast.nodes.context import Artifact, TaskContext
+from holdfast.nodes.context import Artifact, TaskContext, Unanswered
 from holdfast.nodes.registry import TaskType, require_json
-from holdfast.nodes.scheduler import Completed, Event, Failed, Stopped
+from holdfast.nodes.scheduler import Asked, Completed, Event, Failed, Stopped
 from holdfast.nodes.services import Services
+
+Recorded = tuple[dict[str, Any], dict[str, Any]]  # steps by name, answers by key
 
 
 class WorkStopped(Exception):
@@ -42,6 +44,7 @@ class Flight:
     context: TaskContext
     outcome: Event | None = None
     value: bytes = b""
+    question: questions.Asked | None = None
     stopping: bool = False
     work: asyncio.Task[Any] | None = field(default=None, repr=False)
 
@@ -73,6 +76,8 @@ class Flight:
             self.outcome = Stopped(self.id)
         except WorkStopped:
             self.outcome = Stopped(self.id)
+        except Unanswered as signal:
+            self.question, self.outcome = signal.asked, Asked(self.id)
         except (StoreError, LeaseLost, GraphBubbleUp):
             raise
         except TimeoutError:
@@ -90,8 +95,10 @@ class Flight:
 class Durable:
     """The effects of one subtask, each committed under the runner's lease when its call returns."""
 
-    def __init__(self, services: Services, lease: Lease, task: TaskRow, subtask: str, recorded: dict[str, Any]) -> None:
-        self.recorded = recorded
+    def __init__(
+        self, services: Services, lease: Lease, task: TaskRow, subtask: str, recorded: Recorded | None = None
+    ) -> None:
+        self.recorded, self.answers = recorded or ({}, {})
         self._services, self._lease, self._task, self._subtask = services, lease, task, subtask
 
     async def begin_step(self, name: str) -> None:
@@ -99,8 +106,7 @@ class Durable:
         now, task, subtask = self._services.clock(), self._lease.task, self._subtask
 
         def begin(db: Any) -> bool:
-            row = tasks.get(db, self._lease.task_id)
-            if row.state != "WORKING" and any(stop["mode"] != "drain" for stop in row.stops.values()):
+            if not subtasks.may_step(db, task, subtask):
                 return False
             subtasks.begin_step(db, task, subtask, name, now)
             events.append(db, task, [News("step.started", subtask, {"step": name})], now)
@@ -121,6 +127,10 @@ class Durable:
         await self._services.database.awrite(end, self._lease)
         self.recorded[name] = json.loads(body)
         return self.recorded[name]
+
+    def known_step(self, name: str) -> str:
+        """The name under which a step is recorded."""
+        return name
 
     async def store(self, data: bytes | Path) -> str:
         """Stores content; returns its sha256."""
@@ -162,10 +172,30 @@ class Durable:
         self._services.tell(self._task.id, self._subtask, "progress", {"done": done, "total": total})
 
 
-async def recorded_steps(services: Services, task: int, subtask: str) -> dict[str, Any]:
-    """The values of a subtask's steps that are on disk."""
+class Undoing(Durable):
+    """The effects of a compensation: its steps have names of their own, and nothing stops them."""
 
-    def read(db: Any) -> dict[str, Any]:
-        return {name: json.loads(results.get(db, number)) for name, number in subtasks.steps(db, task, subtask).items()}
+    async def begin_step(self, name: str) -> None:
+        now, task, subtask = self._services.clock(), self._lease.task, self._subtask
+
+        def begin(db: Any) -> None:
+            subtasks.begin_step(db, task, subtask, f"undo {name}", now)
+            events.append(db, task, [News("step.started", subtask, {"step": f"undo {name}"})], now)
+
+        await self._services.database.awrite(begin, self._lease)
+
+    async def end_step(self, name: str, value: Any) -> Any:
+        return await super().end_step(f"undo {name}", value)
+
+    def known_step(self, name: str) -> str:
+        return f"undo {name}"
+
+
+async def recorded(services: Services, task: int, subtask: str) -> Recorded:
+    """What is on disk of a subtask that ran before: the values of its steps, and the answers to its questions."""
+
+    def read(db: Any) -> Recorded:
+        steps = {name: json.loads(results.get(db, number)) for name, number in subtasks.steps(db, task, subtask)}
+        return steps, questions.answers(db, task, subtask)
 
     return await services.database.aread(read)

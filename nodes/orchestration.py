@@ -9,26 +9,39 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from langgraph.types import interrupt
 
-from holdfast.checkpoints import events, results, subtasks, tasks
-from holdfast.checkpoints.errors import BadInput
+from holdfast.checkpoints import control, events, questions, results, subtasks, tasks
+from holdfast.checkpoints.errors import BadInput, HoldfastError, InvalidAnswer
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.questions import Asked
 from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskEvent, TaskState
 from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
+from holdfast.nodes import replies
 from holdfast.nodes.plan import Plan, Subtask
+from holdfast.nodes.rollback import roll_back
 from holdfast.nodes.services import Services
 from holdfast.nodes.state import State
 from holdfast.nodes.supervise import supervise as work_on
 
 PLANNER = "@plan"
+REVIEW = "@review"
+STANDS = frozenset({TaskState.PAUSED, TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED})
+APPROVAL = {
+    "oneOf": [
+        {"const": "approve"},
+        {"type": "object", "required": ["edit"], "properties": {"edit": {"type": "object"}}},
+        {"type": "object", "required": ["reject"], "properties": {"reject": {"type": "string"}}},
+    ]
+}
 LOOK_AGAIN = {"holdfast": "look again"}  # resumes the interrupt of a task whose row says whether it may go on
 Update = dict[str, Any]
+OPTIONS = ("data", "out", "workers", "on_question", "on_failure", "approve", "yes")  # of Input, kept in the task's row
 
 
 async def open_task(services: Services, thread_id: str, state: State) -> TaskRow:
@@ -50,7 +63,7 @@ async def create_task(
         raise BadInput("the goal is empty; say in a sentence what you want")
     given = fields.get("plan")
     checked = Plan.parse(given).checked(services.registry) if given else None
-    options = {key: fields[key] for key in ("data", "out", "workers") if fields.get(key) not in (None, [])}
+    options = {key: fields[key] for key in OPTIONS if fields.get(key) not in (None, []) and fields[key] is not False}
 
     def create(db: sqlite3.Connection) -> TaskRow:
         now = services.clock()
@@ -70,7 +83,7 @@ async def plan(services: Services, task: TaskRow, lease: Lease) -> Update:
         task = await _move(services, task, lease, TaskEvent.START)
     if blocked := _blocked(task, "plan"):
         return blocked
-    if task.revision == 0:
+    if not any(not _built_in(row) for row in await _rows(services, task)):
         made = await _planned(services, task, lease)
         if made is None:
             return _blocked(await services.task(task.id), "plan") or {"goto": "finish"}
@@ -84,18 +97,36 @@ async def plan(services: Services, task: TaskRow, lease: Lease) -> Update:
 
 
 async def review(services: Services, task: TaskRow, lease: Lease) -> Update:
-    """Sets a question when approval is wanted; nothing asks for it yet, so every plan goes on."""
-    return _blocked(task, "review") or {"goto": "supervise"}
+    """Asks for approval of the plan when that is wanted: approve, edit, or reject with a reason and plan again."""
+    if blocked := _blocked(task, "review"):
+        return blocked
+    if not task.options.get("approve"):
+        return {"goto": "supervise"}
+    rows = [row for row in await _rows(services, task) if not _built_in(row)]
+    asked = Asked(f"The plan has {len(rows)} subtasks. Run it?", f"approval {task.revision}", APPROVAL, '"approve"')
+    asked = replace(asked, kind="approval")
+    now = services.clock()
+    question = await services.database.awrite(lambda db: control.request(db, task.id, REVIEW, asked, now), lease)
+    if not question.answered:
+        return {"goto": "gate", "back": "review"}
+    decision = json.loads(question.answer or "null")
+    if decision == "approve":
+        return {"goto": "supervise"}
+    await services.database.awrite(lambda db: _revise(db, task, decision, now), lease)
+    return {"goto": "supervise" if "edit" in decision else "plan"}
 
 
 async def supervise(services: Services, task: TaskRow, lease: Lease) -> Update:
     """Runs the plan until every subtask is settled, or the task is stopped."""
     while not (blocked := _blocked(task, "supervise")):
+        if task.rollback:
+            await roll_back(services, task, lease)
+            return {"goto": "finish"}
         rows = [row for row in await _rows(services, task) if not _built_in(row)]
         if all(map(subtasks.is_settled, rows)):
             return {"goto": "finish"}
         await work_on(services, task, lease, rows)
-        task = await services.task(task.id)
+        task = await _park(services, task, lease)
     return blocked
 
 
@@ -105,8 +136,8 @@ async def finish(services: Services, task: TaskRow, lease: Lease) -> Update:
         return blocked
     rows = await _rows(services, task)
     if task.state not in TERMINAL:
-        error = _failure(rows)
-        task = await _move(services, task, lease, TaskEvent.FAIL if error else TaskEvent.COMPLETE, error=error)
+        event, error = _ending(task, rows)
+        task = await _move(services, task, lease, event, error=error)
     given = await services.database.aread(lambda db: tasks.artifacts(db, task.number))
     return {
         "subtasks": _counts(row for row in rows if not _built_in(row)),
@@ -117,26 +148,43 @@ async def finish(services: Services, task: TaskRow, lease: Lease) -> Update:
 
 
 async def gate(services: Services, task: TaskRow, lease: Lease) -> Update:
-    """Waits for as long as the task is paused.  The only place that interrupts, before any effect."""
-    if task.state == TaskState.PAUSED:
-        who, stop = next(iter(task.stops.items()), ("person", {}))
-        reply = interrupt(
-            {
-                "kind": "paused",
-                "by": who,
-                "reason": stop.get("reason"),
-                "message": f"The task is paused by {who}. Any answer resumes it.",
-            }
-        )
-        if reply == LOOK_AGAIN:  # the row was moved before this run began, and paused again since
+    """Waits while the task is paused or needs an answer.  The only place that interrupts, before any effect."""
+    if task.state in STANDS:
+        open_ = await services.database.aread(lambda db: questions.pending(db, task.number))
+        reply = interrupt(replies.payload(task, open_))
+        if reply == LOOK_AGAIN:  # the row was moved before this run began, and stopped again since
             return {"goto": "gate"}
-        task = await services.database.awrite(lambda db: tasks.resume(db, task.id, services.clock()), lease)
-    return {"goto": "finish" if task.state in TERMINAL else None}
+        task = await services.task(task.id)
+        try:
+            if task.state == TaskState.PAUSED:
+                now = services.clock()
+                task = await services.database.awrite(lambda db: control.resume(db, task.id, now), lease)
+            else:
+                for question, value in replies.answers_in(reply, open_).items():
+                    task = await answer(services, task.id, question, value)
+        except HoldfastError as error:
+            return {"goto": "gate", "error": str(error)}
+    return {"goto": "finish" if task.state in TERMINAL else None, "error": None}
+
+
+async def answer(services: Services, task_id: str, question_id: str, value: Any, *, who: str = "person") -> TaskRow:
+    """Gives a question its answer; raises what control.answer raises; an edited plan is checked like any other."""
+    task = await services.task(task_id)
+    question = await services.database.aread(lambda db: questions.find(db, task.number, question_id))
+    if question.kind == "approval" and isinstance(value, dict) and "edit" in value:
+        try:
+            value = {"edit": Plan.parse(value["edit"]).checked(services.registry).model_dump()}
+        except BadInput as error:
+            raise InvalidAnswer(question_id, str(error)) from None
+    now = services.clock()
+    row = await services.database.awrite(lambda db: control.answer(db, task_id, question_id, value, now, who=who))
+    services.look(task_id)
+    return row
 
 
 def _blocked(task: TaskRow, back: str) -> Update | None:
     """Where a stopped or ended task goes instead of on."""
-    if task.state == TaskState.PAUSED:
+    if task.state in STANDS:
         return {"goto": "gate", "back": back}
     if task.state in TERMINAL and back != "finish":
         return {"goto": "finish"}
@@ -156,6 +204,7 @@ async def _planned(services: Services, task: TaskRow, lease: Lease) -> dict[str,
         known = await services.database.aread(row)
     if known and not subtasks.is_settled(known):
         await work_on(services, task, lease, [known])
+        await _park(services, task, lease)
         known = await services.database.aread(row)
     if known is None or known.result is None:
         return None
@@ -169,6 +218,23 @@ def _store_plan(db: sqlite3.Connection, task: TaskRow, plan: Plan, now: float) -
     revision = tasks.next_revision(db, task.number)
     news = News("plan.made", data={"revision": revision, "subtasks": len(plan.subtasks)})
     events.append(db, task.number, [news], now)
+
+
+def _revise(db: sqlite3.Connection, task: TaskRow, decision: Mapping[str, Any], now: float) -> None:
+    """Puts an edited plan in the place of one that has not run, or takes the plan away so that it is made again."""
+    old = [row.id for row in subtasks.load(db, task.number)]
+    subtasks.remove(db, task.number, old)
+    revision = tasks.next_revision(db, task.number)
+    if "edit" in decision:
+        plan = Plan.parse(decision["edit"])
+        subtasks.insert(db, task.number, [subtask.compact() for subtask in plan.subtasks])
+    data = {"revision": revision, **({} if "edit" in decision else {"rejected": decision.get("reject")})}
+    events.append(db, task.number, [News("plan.revised", data=data)], now)
+
+
+async def _park(services: Services, task: TaskRow, lease: Lease) -> TaskRow:
+    now = services.clock()
+    return await services.database.awrite(lambda db: control.park(db, task.id, now), lease)
 
 
 async def _move(
@@ -196,6 +262,16 @@ def _counts(rows: Any) -> dict[str, int]:
     for row in rows:
         counts[row.state.value] = counts.get(row.state.value, 0) + 1
     return counts
+
+
+def _ending(task: TaskRow, rows: list[SubtaskRow]) -> tuple[TaskEvent, str | None]:
+    """How a task ends, and why."""
+    error = _failure(rows)
+    if task.rollback:
+        kept = [row.id for row in rows if row.state == SubtaskState.COMPLETED and not _built_in(row)]
+        error = "; ".join(filter(None, [error, f"not undone: {', '.join(kept)}" if kept else "all was undone"]))
+        return TaskEvent.CANCEL if task.rollback == "cancel" else TaskEvent.FAIL, error
+    return TaskEvent.FAIL if error else TaskEvent.COMPLETE, error
 
 
 def _failure(rows: list[SubtaskRow]) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -46,6 +47,7 @@ class Subtask(BaseModel):
     priority: int = 0
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     retries: int = Field(2, ge=0, le=100)
+    on_failure: Literal["continue", "fail_fast", "rollback", "ask"] | None = None
 
     def compact(self) -> dict[str, Any]:
         """The JSON form without what was left at its default."""
@@ -135,20 +137,22 @@ class Plan(BaseModel):
                 yield f"subtask {subtask.id!r} has a bad parameter {fault}"
 
     def _ordered(self) -> list[Subtask]:
-        """Kahn's order, keeping the plan's own where dependencies allow."""
-        by_id = {subtask.id: subtask for subtask in self.subtasks}
+        """Each after its dependencies, and otherwise as the plan has them (Kahn's algorithm with a heap)."""
+        position = {subtask.id: i for i, subtask in enumerate(self.subtasks)}
         missing = {subtask.id: len(subtask.dependencies) for subtask in self.subtasks}
         users: dict[str, list[str]] = {subtask.id: [] for subtask in self.subtasks}
         for subtask in self.subtasks:
             for dependency in subtask.dependencies:
                 users[dependency].append(subtask.id)
-        order = [subtask.id for subtask in self.subtasks if not missing[subtask.id]]
-        for id_ in order:  # grows while it is walked
-            for user in users[id_]:
+        free = [position[subtask.id] for subtask in self.subtasks if not missing[subtask.id]]
+        order: list[Subtask] = []
+        while free:
+            order.append(self.subtasks[heapq.heappop(free)])
+            for user in users[order[-1].id]:
                 missing[user] -= 1
                 if not missing[user]:
-                    order.append(user)
-        return [by_id[id_] for id_ in order]
+                    heapq.heappush(free, position[user])
+        return order
 
 
 def _id_faults(position: int, id_: str) -> Iterable[str]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from holdfast.checkpoints.errors import BadInput, HoldfastError, UnknownTaskType
 from holdfast.nodes.context import TaskContext
 
+Compensation = Callable[[Any, Any, TaskContext], Awaitable[None]]
 Body = Callable[[Any, dict[str, Any], TaskContext], Awaitable[Any]]
 
 
@@ -41,6 +42,12 @@ class TaskType:
     params: type[BaseModel] | None  # None: a plain dict, taken as it is
     description: str
     version: str = "1"
+    compensate: Compensation | None = None
+
+    async def undo(self, params: Any, result: Any, ctx: TaskContext) -> None:
+        """Runs the compensation, which the type has to have."""
+        assert self.compensate
+        await self.compensate(params, result, ctx)
 
     def validate(self, params: Mapping[str, Any]) -> BaseModel | dict[str, Any]:
         """The parameters as the body takes them; raises pydantic's ValidationError."""
@@ -93,15 +100,21 @@ class Registry:
 REGISTRY = Registry()
 
 
-def task_type(name: str, *, version: str = "1", registry: Registry = REGISTRY) -> Callable[[Body], Body]:
+def task_type(
+    name: str, *, version: str = "1", compensate: Compensation | None = None, registry: Registry = REGISTRY
+) -> Callable[[Body], Body]:
     """Registers an async function ``(params, inputs, ctx)`` as the task type ``name``; returns it unchanged.
+
+    ``compensate``, an async function ``(params, result, ctx)``, undoes what the type did, when a task is rolled back.
 
     Raises InvalidTaskType if the function is not async, does not take three parameters, or types the first with
     something other than a pydantic model (``dict`` means: no validation).
     """
 
     def register(body: Body) -> Body:
-        registry.register(TaskType(name, body, _params_model(name, body), inspect.getdoc(body) or "", version))
+        registry.register(
+            TaskType(name, body, _params_model(name, body), inspect.getdoc(body) or "", version, compensate)
+        )
         return body
 
     return register

@@ -28,6 +28,7 @@ class Job:
     priority: int = 0
     retries: int = 0
     attempts: int = 0
+    on_failure: str = "continue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,41 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """A body ended without a result because the task was stopped, or its start was refused."""
+
+    subtask: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A body asked a question; it starts again once that is answered."""
+
+    subtask: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A subtask may not start; one that runs goes on until the shell has stopped it."""
+
+    subtask: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """A subtask was released or answered and may start again."""
+
+    subtask: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Somebody skipped a subtask."""
+
+    subtask: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revived:
+    """A subtask that had failed or was skipped is to run again."""
 
     subtask: str
 
@@ -81,7 +117,23 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Record a subtask as failed for good."""
+    """Record a subtask as failed for good; ``then`` is its policy: continue, fail_fast or rollback."""
+
+    subtask: str
+    error: str
+    then: str = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Record the question that a subtask asked."""
+
+    subtask: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """A subtask failed for good and its policy is to ask what now."""
 
     subtask: str
     error: str
@@ -104,8 +156,8 @@ class SendBack:
     wait: float = 0.0
 
 
-Event: TypeAlias = Completed | Failed | Stopped | Due | Halt
-Command: TypeAlias = Start | Record | Fail | Skip | SendBack
+Event: TypeAlias = Completed | Failed | Stopped | Asked | Held | Freed | Dropped | Revived | Due | Halt
+Command: TypeAlias = Start | Record | Fail | Skip | SendBack | Ask | Consult
 
 
 class Scheduler:
@@ -117,8 +169,12 @@ class Scheduler:
         workers: int = 0,
         completed: Iterable[str] = (),
         dead: Mapping[str, str] | None = None,
+        held: Iterable[str] = (),
     ) -> None:
-        """``workers`` 0 is no limit; ``dead`` maps subtasks that failed or were skipped to the reason."""
+        """``workers`` 0 is no limit; ``dead`` maps subtasks that failed or were skipped to the reason.
+
+        ``held`` are those that may not start: held by somebody, or waiting for an answer.
+        """
         self._jobs = {job.id: job for job in jobs}
         self._users: dict[str, list[str]] = {job.id: [] for job in jobs}
         for job in jobs:
@@ -133,6 +189,8 @@ class Scheduler:
         self._ready: list[tuple[tuple[int, float, int], str]] = []
         self._running: set[str] = set()
         self._resting: set[str] = set()
+        self._held = set(held)
+        self._parked: set[str] = set()  # held ones whose turn had come
         self._halted = False
 
     def begin(self) -> list[Command]:
@@ -188,13 +246,48 @@ class Scheduler:
         if not event.final and failures <= self._jobs[event.subtask].retries:
             self._resting.add(event.subtask)
             return [SendBack(event.subtask, event.error, min(BACKOFF_SECONDS * 2 ** (failures - 1), BACKOFF_CAP))]
+        policy = self._jobs[event.subtask].on_failure
+        if policy == "ask":
+            self._held.add(event.subtask)
+            self._parked.add(event.subtask)
+            return [Consult(event.subtask, event.error)]
         self._dead[event.subtask] = event.error
-        return [Fail(event.subtask, event.error), *self._skip_users(event.subtask)]
+        self._halted = self._halted or policy != "continue"
+        skipped = self._skip_users(event.subtask) if policy == "continue" else []
+        return [Fail(event.subtask, event.error, policy), *skipped]
 
     def _stopped(self, event: Stopped) -> list[Command]:
         self._running.discard(event.subtask)
         self._offer(event.subtask)
         return [SendBack(event.subtask)]
+
+    def _asked(self, event: Asked) -> list[Command]:
+        self._running.discard(event.subtask)
+        self._held.add(event.subtask)
+        self._parked.add(event.subtask)
+        return [Ask(event.subtask)]
+
+    def _hold(self, event: Held) -> list[Command]:
+        self._held.add(event.subtask)
+        return []
+
+    def _freed(self, event: Freed) -> list[Command]:
+        self._held.discard(event.subtask)
+        if event.subtask in self._parked:
+            self._parked.discard(event.subtask)
+            self._offer(event.subtask)
+        return []
+
+    def _dropped(self, event: Dropped) -> list[Command]:
+        self._held.discard(event.subtask)
+        self._parked.discard(event.subtask)
+        self._dead[event.subtask] = "skipped"
+        return self._skip_users(event.subtask)
+
+    def _revived(self, event: Revived) -> list[Command]:
+        if self._dead.pop(event.subtask, None) is not None and not self._missing[event.subtask]:
+            self._offer(event.subtask)
+        return []
 
     def _due(self, event: Due) -> list[Command]:
         self._resting.discard(event.subtask)
@@ -209,6 +302,11 @@ class Scheduler:
         Completed: _completed,
         Failed: _failed,
         Stopped: _stopped,
+        Asked: _asked,
+        Held: _hold,
+        Freed: _freed,
+        Dropped: _dropped,
+        Revived: _revived,
         Due: _due,
         Halt: _halt,
     }
@@ -220,8 +318,11 @@ class Scheduler:
         commands: list[Command] = []
         while self._ready and not self._halted and not (0 < self._workers <= len(self._running)):
             _, subtask = heapq.heappop(self._ready)
-            self._running.add(subtask)
-            commands.append(Start(subtask))
+            if subtask in self._held:
+                self._parked.add(subtask)
+            elif subtask not in self._dead:
+                self._running.add(subtask)
+                commands.append(Start(subtask))
         return commands
 
     def _skip_users(self, subtask: str) -> list[Command]:

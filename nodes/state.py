@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, Field
 
@@ -23,6 +23,14 @@ class Input(BaseModel):
         default=None, description="Folder that gets the report's files; none: they stay beside the database."
     )
     workers: int | None = Field(default=None, ge=0, description="How many subtasks run at once; 0: no limit.")
+    on_question: Literal["pause", "continue"] | None = Field(
+        default=None, description="Whether a question stops the whole task (pause) or only who asked (continue)."
+    )
+    on_failure: Literal["continue", "fail_fast", "rollback", "ask"] | None = Field(
+        default=None, description="What a subtask's failure does to the task, unless the subtask says otherwise."
+    )
+    approve: bool = Field(default=False, description="Ask for approval of the plan before it runs.")
+    yes: bool = Field(default=False, description="Take the default answer of every question that has one.")
     plan: dict[str, Any] | None = Field(
         default=None, description="A plan to run as it is, as in a plan file; none: one is made from goal and data."
     )
@@ -35,6 +43,10 @@ class State(TypedDict, total=False):
     data: list[str]
     out: str | None
     workers: int | None
+    on_question: str | None
+    on_failure: str | None
+    approve: bool
+    yes: bool
     plan: dict[str, Any] | None
     task: str
     revision: int

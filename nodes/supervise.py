@@ -14,23 +14,30 @@ import random
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from holdfast.checkpoints import events, results, subtasks
+from holdfast.checkpoints import control, events, subtasks, tasks
 from holdfast.checkpoints.errors import HandedOver
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
-from holdfast.checkpoints.states import SETTLED, SubtaskState, TaskState
+from holdfast.checkpoints.questions import Asked
+from holdfast.checkpoints.states import SETTLED, TERMINAL, SubtaskEvent, SubtaskState, TaskState
 from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes.context import TaskContext
-from holdfast.nodes.flight import Durable, Flight, recorded_steps
+from holdfast.nodes.flight import Durable, Flight, recorded
 from holdfast.nodes.scheduler import (
+    Ask,
     Command,
+    Consult,
+    Dropped,
     Due,
     Event,
     Fail,
+    Freed,
     Halt,
+    Held,
     Job,
     Record,
+    Revived,
     Scheduler,
     SendBack,
     Skip,
@@ -40,7 +47,12 @@ from holdfast.nodes.scheduler import (
 from holdfast.nodes.services import Services
 
 POLL_SECONDS = 0.1
-MODES = ("drain", "step", "now")
+HEARD: Mapping[str, type[Held | Freed | Dropped | Revived]] = {
+    "hold": Held,
+    "release": Freed,
+    "skip": Dropped,
+    "retry": Revived,
+}
 
 
 async def supervise(services: Services, task: TaskRow, lease: Lease, rows: Sequence[SubtaskRow]) -> None:
@@ -77,17 +89,20 @@ class Shift:
         self._attempts = {row.id: row.attempts for row in rows}
         workers = task.options.get("workers")
         self.scheduler = Scheduler(
-            jobs(rows, learned),
+            jobs(rows, learned, task.options.get("on_failure")),
             services.workers if workers is None else workers,
             completed=[row.id for row in rows if row.state == SubtaskState.COMPLETED],
             dead={row.id: row.error or "" for row in rows if row.state in SETTLED - {SubtaskState.COMPLETED}},
+            held=[row.id for row in rows if row.stops or row.state == SubtaskState.INPUT_REQUIRED],
         )
-        self._values: dict[str, bytes] = {}  # results that a successor still needs, as they were committed
+        self._values: dict[str, bytes] = {}  # results of this shift that a successor still needs, as committed
         self._needed = _needs(rows)
         self._flights: dict[str, Flight] = {}
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._again: set[str] = set()  # started before in this shift
+        self._seen = task.last_seq  # how much of the history `rows` has in it, at least
         self._mode: str | None = None
         self.handed_over = False
 
@@ -102,12 +117,11 @@ class Shift:
 
     async def run(self) -> None:
         """Works until nothing is under way and nothing can start."""
-        self._values = await self._services.database.aread(self._committed)
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._watch())
             commands = self.scheduler.begin()
             while commands or self.scheduler.active:
-                arrived = [*(await self._perform(commands, group) if commands else await self._next())]
+                arrived = await (self._perform(commands, group) if commands else self._next())
                 commands = [command for event in arrived for command in self.scheduler.apply(event)]
             watch.cancel()
 
@@ -118,60 +132,86 @@ class Shift:
         return arrived
 
     async def _perform(self, commands: list[Command], group: asyncio.TaskGroup) -> list[Event]:
-        """Commits the commands, then starts what may start; events, if the control row refused the starts."""
+        """Commits the commands, then starts what was allowed to start; events for what was refused."""
         starts = [command.subtask for command in commands if isinstance(command, Start)]
-        allowed = await self._services.database.awrite(lambda db: self._commit(db, commands, starts), self._lease)
+        may_run, started = await self._services.database.awrite(
+            lambda db: self._commit(db, commands, starts), self._lease
+        )
         for command in commands:
             self._after(command)
-        if not allowed:
-            return [Halt(), *map(Stopped, starts)]
-        for subtask in starts:
+        for subtask in started:
             flight = self._flights[subtask] = await self._prepare(subtask)
             group.create_task(self._fly(flight))
-        return []
+        if len(started) == len(starts):
+            return []
+        refused = [subtask for subtask in starts if subtask not in started]
+        if not may_run:
+            return [Halt(), *map(Stopped, refused)]
+        return [event for subtask in refused for event in (Held(subtask), Stopped(subtask))]
 
-    def _commit(self, db: sqlite3.Connection, commands: list[Command], starts: list[str]) -> bool:
-        now, task, news = self._services.clock(), self._lease.task, []
-        for command in commands:
-            news += self._write(db, command, now)
-        allowed = not starts or (subtasks.may_run(db, task) and not self.handed_over)
-        if allowed:
-            for subtask in starts:
-                subtasks.start(db, task, subtask, now)
-                news.append(News("subtask.running", subtask, {"attempt": self._attempts[subtask] + 1}))
+    def _commit(self, db: sqlite3.Connection, commands: list[Command], starts: list[str]) -> tuple[bool, list[str]]:
+        """The rows and events of a turn; whether the task may run, and which subtasks were started."""
+        now, task = self._services.clock(), self._lease.task
+        news = [one for command in commands for one in self._write(db, command, now)]
+        may_run = not self.handed_over and bool(starts) and subtasks.may_run(db, task)
+        started = [subtask for subtask in starts if may_run and subtasks.start(db, task, subtask, now)]
+        news += [News("subtask.running", subtask, {"attempt": self._attempts[subtask] + 1}) for subtask in started]
         events.append(db, task, news, now)
-        return allowed
+        return may_run, started
 
     def _write(self, db: sqlite3.Connection, command: Command, now: float) -> list[News]:
-        """The rows of one command, and what they tell."""
+        """The rows of one command, and what they tell; nothing, if a cancel or a skip came first."""
         task = self._lease.task
         match command:
             case Record(subtask):
-                subtasks.complete(db, task, subtask, self._flights[subtask].value, now)
-                return [News("subtask.completed", subtask)]
-            case Fail(subtask, error):
-                subtasks.send_back(db, task, subtask, error)
-                subtasks.settle(db, task, subtask, SubtaskState.FAILED, error, now)
-                return [News("subtask.failed", subtask, {"error": error})]
+                done = subtasks.complete(db, task, subtask, self._flights[subtask].value, now)
+                return [News("subtask.completed", subtask)] if done else []
+            case Fail(subtask, error, policy):
+                return self._write_failure(db, subtask, error, policy, now)
             case Skip(subtask, reason):
-                subtasks.settle(db, task, subtask, SubtaskState.SKIPPED, reason, now)
-                return [News("subtask.skipped", subtask, {"reason": reason})]
+                done = subtasks.end(db, task, subtask, SubtaskEvent.SKIP, reason, now)
+                return [News("subtask.skipped", subtask, {"reason": reason})] if done else []
             case SendBack(subtask, error, wait):
-                subtasks.send_back(db, task, subtask, error)
-                data = {"error": error, "retry_in": wait} if error else None
-                return [News("subtask.waiting", subtask, data)]
-            case Start():
-                return []
+                done = subtasks.set_waiting(db, task, subtask, SubtaskEvent.SEND_BACK)
+                if done and error:
+                    subtasks.count_attempt(db, task, subtask, error)
+                return [News("subtask.waiting", subtask, {"error": error, "retry_in": wait} if error else None)] * done
+            case Ask(subtask):
+                self._write_question(db, subtask, self._flights[subtask].question, now)
+            case Consult(subtask, error):
+                subtasks.count_attempt(db, task, subtask, error)
+                self._write_question(db, subtask, _what_now(subtask, error, self._attempts[subtask]), now)
+        return []
+
+    def _write_failure(self, db: sqlite3.Connection, subtask: str, error: str, policy: str, now: float) -> list[News]:
+        task = self._lease.task
+        if not subtasks.end(db, task, subtask, SubtaskEvent.FAIL, error, now):
+            return []
+        subtasks.count_attempt(db, task, subtask, error)
+        events.append(db, task, [News("subtask.failed", subtask, {"error": error})], now)
+        row = tasks.get(db, self._task.id)
+        if policy == "fail_fast":
+            control.fail(db, row, f"{subtask}: {error}", now)
+        elif policy == "rollback":
+            control.start_rollback(db, row, "fail", now)
+        return []
+
+    def _write_question(self, db: sqlite3.Connection, subtask: str, asked: Asked | None, now: float) -> None:
+        row = subtasks.find(db, self._lease.task, subtask)
+        if asked and row and row.state == SubtaskState.RUNNING:
+            control.ask(db, self._task.id, subtask, asked, now)
 
     def _after(self, command: Command) -> None:
         """What follows from a committed command in memory."""
         match command:
             case Record(subtask):
-                if self._needed.get(subtask):
+                if self._needed.get(subtask, 0) > 0:
                     self._values[subtask] = self._flights[subtask].value
                 self._let_go(subtask)
             case Fail(subtask) | Skip(subtask):
                 self._let_go(subtask)
+            case Ask(subtask) | Consult(subtask):
+                self._flights.pop(subtask, None)
             case SendBack(subtask, error, wait):
                 self._flights.pop(subtask, None)
                 if error:
@@ -183,27 +223,42 @@ class Shift:
         """Forgets a settled subtask's flight, and inputs that nobody else needs."""
         self._flights.pop(subtask, None)
         for dependency in self._rows[subtask].spec.get("dependencies", ()):
-            self._needed[dependency] -= 1
-            if not self._needed[dependency]:
+            self._needed[dependency] = self._needed.get(dependency, 0) - 1
+            if self._needed[dependency] <= 0:
                 self._values.pop(dependency, None)
 
     async def _prepare(self, subtask: str) -> Flight:
         row = self._rows[subtask]
-        before = row.started_at is not None or self._attempts[subtask]
-        recorded = await recorded_steps(self._services, self._lease.task, subtask) if before else {}
-        effects = Durable(self._services, self._lease, self._task, subtask, recorded)
-        inputs = {d: json.loads(self._values[d]) for d in row.spec.get("dependencies", ())}
+        ran = row.started_at is not None or self._attempts[subtask] or subtask in self._again
+        known = await recorded(self._services, self._lease.task, subtask) if ran else None
+        self._again.add(subtask)
+        effects = Durable(self._services, self._lease, self._task, subtask, known)
         context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects)
+        inputs = {name: json.loads(body) for name, body in (await self._inputs(row)).items()}
         return Flight(self._services.registry.get(row.type), row.spec, inputs, context)
+
+    async def _inputs(self, row: SubtaskRow) -> dict[str, bytes]:
+        """The committed results of a subtask's dependencies: from this shift's memory, else from the file."""
+        needs = row.spec.get("dependencies", ())
+        if all(name in self._values for name in needs):
+            return {name: self._values[name] for name in needs}
+        return await self._services.database.aread(
+            lambda db: {name: subtasks.result(db, self._lease.task, name) for name in needs}
+        )
 
     async def _fly(self, flight: Flight) -> None:
         await self._services.fly(flight)
         self._inbox.put_nowait(flight.outcome or Stopped(flight.id))
 
     async def _watch(self) -> None:
-        """Looks at the control row when told to, and at least every tenth of a second."""
+        """Looks at the control row and at what was done since, when told to and at least every tenth of a second."""
         while True:
-            task = await self._services.task(self._task.id)
+            task, done = await self._services.database.aread(
+                lambda db: (tasks.get(db, self._task.id), events.controls(db, self._lease.task, self._seen))
+            )
+            self._seen = task.last_seq
+            for event in done:
+                self._hear(event)
             self._obey(_mode(task, self.handed_over))
             try:
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
@@ -211,8 +266,22 @@ class Shift:
                 continue
             self._wake.clear()
 
+    def _hear(self, news: News) -> None:
+        """Passes on to the scheduler what was done to one subtask."""
+        subtask, data = news.subtask or "", news.data or {}
+        heard = Freed if news.type == "question.answered" else HEARD.get(data.get("do", ""))
+        if heard is None or subtask not in self._rows:
+            return
+        self._inbox.put_nowait(heard(subtask))
+        flight = self._flights.get(subtask)
+        if heard is Held and data.get("mode") == "now" and flight:
+            flight.stop()
+        if heard is Revived:
+            for dependency in self._rows[subtask].spec.get("dependencies", ()):
+                self._needed[dependency] = self._needed.get(dependency, 0) + 1
+
     def _obey(self, mode: str | None) -> None:
-        if mode is None or (self._mode and MODES.index(mode) <= MODES.index(self._mode)):
+        if mode is None or (self._mode and control.MODES.index(mode) <= control.MODES.index(self._mode)):
             return
         if self._mode is None:
             self._inbox.put_nowait(Halt())
@@ -221,16 +290,8 @@ class Shift:
             for flight in self._flights.values():
                 flight.stop()
 
-    def _committed(self, db: sqlite3.Connection) -> dict[str, bytes]:
-        """Results that subtasks still to run need."""
-        return {
-            id_: results.get(db, row.result)
-            for id_, row in self._rows.items()
-            if row.result is not None and self._needed.get(id_)
-        }
 
-
-def jobs(rows: Sequence[SubtaskRow], learned: Mapping[str, float]) -> list[Job]:
+def jobs(rows: Sequence[SubtaskRow], learned: Mapping[str, float], on_failure: str | None = None) -> list[Job]:
     """The scheduler's view of rows: expected seconds are the plan's, else learned from the type, else the mean."""
     known: dict[str, float] = {}
     for row in rows:
@@ -247,9 +308,16 @@ def jobs(rows: Sequence[SubtaskRow], learned: Mapping[str, float]) -> list[Job]:
             row.spec.get("priority", 0),
             row.spec.get("retries", 2),
             row.attempts,
+            row.spec.get("on_failure") or on_failure or "continue",
         )
         for row in rows
     ]
+
+
+def _what_now(subtask: str, error: str, attempts: int) -> Asked:
+    """The question that a failure asks under ``on_failure: ask``."""
+    choices = {"enum": ["retry", "skip", "fail"]}
+    return Asked(f"{subtask} failed: {error}. What now?", f"failure {attempts}", choices, '"fail"', kind="failure")
 
 
 def _needs(rows: Sequence[SubtaskRow]) -> dict[str, int]:
@@ -265,11 +333,11 @@ def _needs(rows: Sequence[SubtaskRow]) -> dict[str, int]:
 def _mode(task: TaskRow, handed_over: bool) -> str | None:
     """How a task has to stop: None while it may run."""
     modes = [stop["mode"] for stop in task.stops.values()]
-    if task.state in (TaskState.CANCELED, TaskState.FAILED, TaskState.REJECTED):
+    if task.state in TERMINAL or task.rollback:
         modes.append("now")
     if handed_over or (not modes and task.state != TaskState.WORKING):
         modes.append("step")
-    return max(modes, key=MODES.index) if modes else None
+    return max(modes, key=control.MODES.index) if modes else None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

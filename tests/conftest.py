@@ -31,7 +31,7 @@ def chance(seed):
 def _apart(tmp_path, monkeypatch):
     """No test sees the developer's own database, settings or working folder."""
     for name in list(os.environ):
-        if name.startswith(("HOLDFAST_", "OPENAI_")) and name != "HOLDFAST_SEED":
+        if name.startswith(("HOLDFAST_", "OPENAI_")) and name not in ("HOLDFAST_SEED", "HOLDFAST_DRAW"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

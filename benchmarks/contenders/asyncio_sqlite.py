@@ -1,6 +1,7 @@
-"""asyncio and a table: a row per result, synced to the disk before a successor starts.  The least that durability costs.
+"""asyncio and a table: a row per result, synced to the disk before a successor starts.
 
-It commits on the event loop, one result at a time, and keeps no events, steps, lease, states or times.
+The least that durability costs: it commits on the event loop, one result at a time, and keeps no events, steps, lease,
+states or times.
 """
 
 from __future__ import annotations

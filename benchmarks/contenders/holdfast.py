@@ -30,9 +30,7 @@ async def run(work: Work) -> dict[str, Any]:
 def _plan(work: Work) -> Plan:
     return Plan(
         subtasks=[
-            Subtask(
-                id=node.id, type="benchmark_node", dependencies=list(node.needs), estimated_time=node.seconds / 60
-            )
+            Subtask(id=node.id, type="benchmark_node", dependencies=list(node.needs), estimated_time=node.seconds / 60)
             for node in work.nodes.values()
         ]
     )

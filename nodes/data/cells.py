@@ -90,14 +90,14 @@ def find_window(engine: Engine, roles: Roles, where: str) -> Window:
         last,
         _gaps(periods, grain),
     )
-    if len(complete) < 2 and grain != "year" and len(periods) >= 2:
+    if len(complete) < 2 and grain != "year" and (len(periods) >= 2 or not complete):
         window.frame, window.frames, window.per_frame = grain, periods, 1
         window.partial_first = window.partial_last = None
     return window
 
 
 def _bounds(engine: Engine, roles: Roles) -> tuple[tuple[str, str], dict[str, int]]:
-    """Dates more than one year past the dense range belong to the wrong century; an unfinished last month is no month."""
+    """Dates more than one year past the dense range are of the wrong century; an unfinished last month is no month."""
     years = _years(engine, cells_sql(roles))
     if not years:
         return ("", ""), {}
@@ -139,7 +139,7 @@ def _years(engine: Engine, cells: str) -> list[Year]:
 
 
 def _core(years: list[Year]) -> list[Year]:
-    """The run of consecutive years, round the fullest, that hold at least 10 % of the largest rolling median of rows."""
+    """The run of consecutive years, round the fullest, with at least 10 % of the largest rolling median of rows."""
     counts = [year.rows for year in years]
     rolling = [median(counts[max(i - 2, 0) : i + 3]) for i in range(len(counts))]
     least = CORE_SHARE * max(rolling)

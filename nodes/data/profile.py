@@ -1,4 +1,4 @@
-"""Understands a collected file: roles, window and the table of cells; the steps of ``profile_data`` that need no text."""
+"""Understands a collected file: roles, window, table of cells; what ``profile_data`` does without text."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.checkpoints.errors import BadInput
-from holdfast.nodes.data import files as data_files
+from holdfast.nodes.data import sources as data_sources
 from holdfast.nodes.data.engine import Engine, QueryFailed, connect, literal, quoted
-from holdfast.nodes.data.files import Source
 from holdfast.nodes.data.models import Collected, FileInfo
+from holdfast.nodes.data.sources import Source
 
 MAX_CELLS = 50_000_000
 
@@ -51,8 +51,8 @@ def collect(paths: Sequence[str | Path], target: Path, max_cells: int = MAX_CELL
 
     Raises BadInput with one sentence for anything that cannot be read, stacked or joined.
     """
-    sources = data_files.find_sources(paths)
-    prints = [data_files.fingerprint(source) for source in sources]
+    sources = data_sources.find_sources(paths)
+    prints = [data_sources.fingerprint(source) for source in sources]
     for source, mark in zip(sources, prints, strict=True):
         _limit(source.name, mark.lines, len(source.columns), max_cells)
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
@@ -135,7 +135,7 @@ def _count(engine: Engine, source: Source, path: Path) -> int:
     try:
         row = engine.row(f"SELECT count(*) AS n, count({last}) AS filled FROM {_reader(source, str(path))}")
     except QueryFailed as error:
-        uneven = data_files.first_ragged(source) if source.format == "csv" else None
+        uneven = data_sources.first_ragged(source) if source.format == "csv" else None
         raise uneven or BadInput(f"{source.name} cannot be read: {_first_sentence(error)}") from None
     if not row["n"]:
         raise BadInput(f"{source.name} has no rows; give a file with data")

@@ -43,7 +43,7 @@ class Draft:
 
 
 def decide_roles(engine: Engine, columns: list[Column], where: str) -> Roles:
-    """The roles of the table ``data``; raises BadInput if nothing can be measured or dated (``where`` names the file)."""
+    """The roles of the table ``data``; raises BadInput if nothing can be measured or dated in ``where``."""
     draft = Draft(columns)
     time, assumed = find_time(engine, draft.columns, where)
     draft.assumptions += assumed
@@ -199,7 +199,7 @@ def _entity_score(column: Column) -> tuple[bool, bool, bool, int]:
 
 
 def _totals(engine: Engine, column: Column, time: Time, measure: Measure) -> list[str]:
-    """Values that equal the sum of the others in at least 95 % of periods (±0.5 %), by value whatever they are called."""
+    """Values that equal the sum of the others in at least 95 % of periods (±0.5 %), whatever they are called."""
     rows = engine.rows(
         f"WITH parts AS (SELECT {time.sql} AS p, {column.text} AS e, sum({measure.sql}) AS v FROM data GROUP BY ALL), "
         "sums AS (SELECT p, sum(v) AS s, count(*) AS k FROM parts GROUP BY p) "

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from dataclasses import dataclass
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
-from holdfast.nodes.data.models import Entity, Profile
-from holdfast.nodes.market import figures, formulas, levels, words
+from holdfast.nodes.data.models import Profile
+from holdfast.nodes.market import competitor_charts, formulas, level_changes, levels, words
 from holdfast.nodes.market.findings import Findings, opened_cells, profile_in, say
+from holdfast.nodes.market.shares import Shares, Standing
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
 
 LEAST_SHARE = 0.1  # percent, for an entry or an exit to be named; our own convention
 CLEAR_LEAD = 0.5  # points ahead, for an overtaking to be named; our own convention
-TOP = 10
 _SHARES = (
     "SELECT frame, entity, value, 100 * value / nullif(sum(value) OVER (PARTITION BY frame), 0) AS share FROM (SELECT"
     " CAST(date_trunc('{frame}', period) AS DATE) AS frame, entity, sum(value) / {per} AS value FROM cells GROUP BY"
@@ -52,7 +51,7 @@ def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
         found = Findings(profile, "competitor_analysis", title_for(profile), {**QUERIES, **levels.QUERIES}, engine)
         if profile.roles.measure.kind == "intensive":
-            return found.result(levels=levels.write_comparison(found))
+            return found.result(levels=level_changes.write_comparison(found))
         if profile.roles.entity is None:
             found.say(
                 "The file has no column that says who or what the amounts belong to, so there are no shares to compare."
@@ -69,58 +68,8 @@ def title_for(profile: Profile) -> str:
     return f"Competitor analysis: the mix of {entity.plural}"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One entity in the first and the last complete frame (and the one before the last)."""
-
-    name: str
-    first: float
-    before: float
-    last: float
-    share_first: float
-    share_last: float
-
-    @property
-    def move(self) -> float:
-        """Change of share in percentage points."""
-        return self.share_last - self.share_first
-
-
-class Comparison:
-    """The section for amounts that can be summed."""
-
-    def __init__(self, found: Findings, entity: Entity) -> None:
-        self.found, self.profile, self.entity = found, found.profile, entity
-        self.grain, self.frames = self.profile.frame, self.profile.frames
-        self.per = self.profile.per_frame if self.profile.roles.measure.kind == "stock" else 1
-        self.first, self.last = self.name_of(self.frames[0]), self.name_of(self.frames[-1])
-        self.cells: dict[str, dict[str, tuple[float, float]]] = {frame: {} for frame in self.frames}
-        for row in found.rows("shares", frame=self.grain, per=self.per):
-            if row["frame"] in self.cells and row["entity"] is not None and row["share"] is not None:
-                self.cells[row["frame"]][row["entity"]] = (row["value"], row["share"])
-        self.rivals = entity.company and not self.profile.harm
-        self.standings = self._standings()
-
-    def name_of(self, frame: str) -> str:
-        """A frame in words."""
-        return words.period(frame, self.grain)
-
-    def _standings(self) -> list[Standing]:
-        first, last = self.cells[self.frames[0]], self.cells[self.frames[-1]]
-        before = self.cells[self.frames[-2]] if len(self.frames) > 1 else {}
-        none = (0.0, 0.0)
-        found = [
-            Standing(
-                name,
-                first.get(name, none)[0],
-                before.get(name, none)[0],
-                last.get(name, none)[0],
-                first.get(name, none)[1],
-                last.get(name, none)[1],
-            )
-            for name in {*first, *last}
-        ]
-        return sorted(found, key=lambda s: (-s.share_last, -s.share_first, s.name))
+class Comparison(Shares):
+    """The text and the table of the section for amounts that can be summed."""
 
     def write(self) -> dict[str, Any]:
         """Text, table and charts, and beside the section the names that other subtasks speak of."""
@@ -136,22 +85,10 @@ class Comparison:
             names |= self._moves()
             names |= self._coming_and_going()
             names |= self._overtaking()
-        if self._shown():
+        if self.shown():
             self._table()
-            self._ranking()
-        if len(self.frames) > 1 and len(self.standings) > 1:
-            self._dumbbell()
-            self._contributions()
-        if len(self.frames) > 2 and len(self.standings) > 1:
-            self._share_lines()
+        competitor_charts.draw(self)
         return self.found.result(competition=names)
-
-    def share(self, standing: Standing, *, at_start: bool = False) -> Fact:
-        """An entity's share as a fact."""
-        which, value = ("first", standing.share_first) if at_start else ("last", standing.share_last)
-        return self.found.percent(
-            f"share_{which}/{standing.name}", value, "shares", f"of {self.first if at_start else self.last}"
-        )
 
     def _leader(self) -> list[list[Span]]:
         leader = self.standings[0]
@@ -192,11 +129,11 @@ class Comparison:
     def _number(self) -> list[list[Span]]:
         present = sum(s.last > 0 for s in self.standings)
         everyone = len({row["entity"] for row in self.found.rows("presence")})
-        active = self.found.count("active", present, "shares")
+        active = self.found.count("active", present, "shares", "counted in the rows")
         if everyone == present:
             return [say(f"{{n}} {self.entity.plural} have amounts in {self.last}.", n=active)]
         template = f"{{n}} {self.entity.plural} have amounts in {self.last}, of {{all}} in the whole file."
-        return [say(template, n=active, all=self.found.count("everyone", everyone, "presence"))]
+        return [say(template, n=active, all=self.found.count("everyone", everyone, "presence", "counted in the rows"))]
 
     def _concentration(self) -> list[list[Span]]:
         rows = {row["frame"]: row for row in self.found.rows("concentration", frame=self.grain, per=self.per)}
@@ -277,12 +214,6 @@ class Comparison:
             "losers": [s.name for s in losses[:4]],
             "confidence": self._confidence(gains, losses),
         }
-
-    def move(self, standing: Standing) -> Fact:
-        """Its change of share, in points, without sign."""
-        return self.found.points(
-            f"move/{standing.name}", standing.move, "shares", f"share in {self.last} less share in {self.first}"
-        )
 
     def _split(self, standing: Standing) -> None:
         """How much of the change in amount came with the market and how much from share; facts only."""
@@ -413,7 +344,7 @@ class Comparison:
         columns = [self.entity.noun.capitalize(), f"{self.profile.roles.measure.column} {self.last}", "Share"]
         if several:
             columns += [f"Share change since {self.first}, points", f"On {self.name_of(self.frames[-2])}", "CAGR"]
-        rows = [self._line(standing, several) for standing in self._shown()]
+        rows = [self._line(standing, several) for standing in self.shown()]
         caption = (
             f"The {len(rows)} largest {self.entity.plural} of {self.last}"
             if len(rows) < sum(s.last > 0 for s in self.standings)
@@ -421,224 +352,16 @@ class Comparison:
         )
         self.found.table(caption, columns, rows, "shares")
 
-    def _shown(self) -> list[Standing]:
-        return [s for s in self.standings if s.last > 0][: TOP if len(self.standings) > 15 else 15]
-
     def _line(self, s: Standing, several: bool) -> list[str]:
         amount = self.found.amount(f"exact/{s.name}", s.last, "shares", exactly=True).text
         line = [s.name, amount, self.share(s).text]
         if not several:
             return line
-        move = self.found.points(f"signed_move/{s.name}", s.move, "shares", plus=True).text
+        move = self.found.points(f"signed_move/{s.name}", s.move, "shares", "last share less first", plus=True).text
         change = formulas.change_percent(s.last, s.before)
         on_before = (
-            "n/a" if change is None else self.found.percent(f"change/{s.name}", change, "shares", plus=True).text
+            "n/a"
+            if change is None
+            else self.found.percent(f"change/{s.name}", change, "shares", "on the one before", plus=True).text
         )
         return [*line, move, on_before, self._growth(s)]
-
-    def _ranking(self) -> None:
-        shown = self._shown()
-        rest = [s for s in self.standings if s.last > 0][len(shown) :]
-        values: list[dict[str, Any]] = [
-            {
-                "name": s.name,
-                "value": s.share_last,
-                "label": words.percent(s.share_last),
-                "marked": i == 0,
-                "rest": False,
-            }
-            for i, s in enumerate(shown)
-        ]
-        if rest:
-            other = sum(s.share_last for s in rest)
-            self.found.percent("others", other, "shares", "sum of the shares of the others")
-            values.append(
-                {
-                    "name": f"{len(rest)} others",
-                    "value": other,
-                    "label": words.percent(other),
-                    "marked": False,
-                    "rest": True,
-                }
-            )
-        leader = shown[0]
-        verb = "led" if self.rivals else "was the largest in"
-        title = f"{leader.name} {verb} {self.last} with {words.percent(leader.share_last)}"
-        if len(shown) > 1:
-            title += f", ahead of {shown[1].name} with {words.percent(shown[1].share_last)}"
-        subtitle = (
-            f"Share of {words.quoted(self.profile.roles.measure.column)} in {self.last}, by {self.entity.noun}. Rounded"
-            " parts need not add up to 100."
-        )
-        cells = [[row["name"], row["label"]] for row in values]
-        self.found.figure(
-            "ranking",
-            title,
-            subtitle,
-            f"Bar chart of {len(values)} shares in {self.last}: {title}.",
-            figures.ranking(values),
-            [self.entity.noun.capitalize(), f"Share {self.last}"],
-            cells,
-            "shares",
-        )
-
-    def _dumbbell(self) -> None:
-        shown = list(self._shown()[:12])
-        moved = sorted((s for s in self.standings if s not in shown), key=lambda s: -abs(s.move))
-        shown += [s for s in moved if abs(s.move) >= 1][:4]
-        values = [
-            {"name": s.name, "before": s.share_first, "after": s.share_last, "label": words.points(s.move, plus=True)}
-            for s in shown
-        ]
-        best, worst = max(self.standings, key=lambda s: s.move), min(self.standings, key=lambda s: s.move)
-        if best.move < 0.05 or worst.move > -0.05:
-            return
-        title = f"{best.name} gained the most share since {self.first}, {worst.name} lost the most"
-        subtitle = f"Share in {self.first} (open) and {self.last} (filled), %; label: change in percentage points."
-        alt = (
-            f"Dumbbell chart of {len(shown)} {self.entity.plural}: {title}; {words.points(best.move, plus=True)} and"
-            f" {words.points(worst.move, plus=True)} points."
-        )
-        cells = [
-            [s.name, self.share(s, at_start=True).text, self.share(s).text, words.points(s.move, plus=True)]
-            for s in shown
-        ]
-        self.found.figure(
-            "share-change",
-            title,
-            subtitle,
-            alt,
-            figures.dumbbell(values),
-            [self.entity.noun.capitalize(), f"Share {self.first}", f"Share {self.last}", "Change, points"],
-            cells,
-            "shares",
-        )
-
-    def _share_lines(self) -> None:
-        """Shares over time of the largest, the one that gained most and the one that lost most."""
-        picked = self._picked(6)
-        frames = self.frames[-40:]
-        best, worst = max(picked, key=lambda s: s.move), min(picked, key=lambda s: s.move)
-        tone = {best.name: 1, worst.name: -1} if best is not worst else {}
-        values = [
-            {
-                "when": self.name_of(frame),
-                "name": s.name,
-                "value": self.cells[frame].get(s.name, (0.0, 0.0))[1],
-                "tone": tone.get(s.name, 0),
-            }
-            for s in picked
-            for frame in frames
-        ]
-        top = max(row["value"] for row in values)
-        places = figures.spread([s.share_last for s in picked], top * 0.075)
-        ends = [
-            {
-                "when": self.last,
-                "name": s.name,
-                "place": place,
-                "label": f"{s.name} {words.number(s.share_last, 1)}",
-                "tone": tone.get(s.name, 0),
-            }
-            for s, place in zip(picked, places, strict=True)
-        ]
-        leaders = {
-            max(self.cells[frame], key=lambda name: (self.cells[frame][name][1], name))
-            for frame in frames
-            if self.cells[frame]
-        }
-        leader = self.standings[0].name
-        if leaders == {leader}:
-            title = (
-                f"{leader} {'led' if self.rivals else 'was the largest'} in every {self.grain} from"
-                f" {self.name_of(frames[0])} to {self.last}"
-            )
-        else:
-            since = self._ahead_of_all_since(leader)
-            title = (
-                f"{leader} has {'led' if self.rivals else 'been the largest'} since {since}"
-                if since != self.last
-                else (
-                    f"{leader} {'led' if self.rivals else 'was the largest in'} {self.last}, not in the {self.grain}"
-                    " before"
-                )
-            )
-        shown = (
-            "all"
-            if len(picked) == len(self.standings)
-            else f"the {words.spelled(len(picked))} with the largest shares or moves"
-        )
-        subtitle = (
-            f"Share of {words.quoted(self.profile.roles.measure.column)} per {self.grain}, %; {shown}, label: share in"
-            f" {self.last}."
-        )
-        alt = (
-            f"Line chart of {len(picked)} shares, {self.name_of(frames[0])} to {self.last}: {title};"
-            f" {self.share(self.standings[0]).text} in {self.last}."
-        )
-        cells = [
-            [self.name_of(frame), *(words.number(self.cells[frame].get(s.name, (0.0, 0.0))[1], 1) for s in picked)]
-            for frame in frames
-        ]
-        self.found.figure(
-            "shares",
-            title,
-            subtitle,
-            alt,
-            figures.lines(values, ends),
-            [self.grain.capitalize(), *(s.name for s in picked)],
-            cells,
-            "shares",
-        )
-
-    def _picked(self, most: int) -> list[Standing]:
-        """The largest, with the strongest gainer and loser among them."""
-        moved = [max(self.standings, key=lambda s: s.move), min(self.standings, key=lambda s: s.move)]
-        wanted = [*self.standings[:2], *moved, *self.standings[2:most]]
-        names = list(dict.fromkeys(s.name for s in wanted))[:most]
-        return [s for s in self.standings if s.name in names]
-
-    def _ahead_of_all_since(self, leader: str) -> str:
-        since = self.frames[-1]
-        for frame in reversed(self.frames):
-            if (
-                not self.cells[frame]
-                or max(self.cells[frame], key=lambda name: (self.cells[frame][name][1], name)) != leader
-            ):
-                break
-            since = frame
-        return self.name_of(since)
-
-    def _contributions(self) -> None:
-        """Who added and who took away how much of the amount, first to last frame."""
-        changes = sorted(
-            ((s.name, s.last - s.first) for s in self.standings if s.last != s.first), key=lambda c: (-abs(c[1]), c[0])
-        )[:12]
-        shown = sorted(changes, key=lambda c: (-c[1], c[0]))
-        if len(shown) < 2:
-            return
-        whole = self.profile.roles.measure.whole
-        values = [{"name": name, "value": change, "label": _plus(change, whole)} for name, change in shown]
-        (up, gain), (down, loss) = shown[0], shown[-1]
-        title = f"{up} added the most since {self.first}" if gain > 0 else f"{down} lost the most since {self.first}"
-        title += f", {down} lost the most" if gain > 0 > loss else ""
-        subtitle = (
-            f"Change of {words.quoted(self.profile.roles.measure.column)} from {self.first} to {self.last},"
-            f" {self.profile.roles.measure.unit or 'unit not stated'}."
-        )
-        alt = f"Bar chart of {len(values)} changes: {title}; {up} {values[0]['label']}, {down} {values[-1]['label']}."
-        cells = [[str(row["name"]), str(row["label"])] for row in values]
-        self.found.figure(
-            "contributions",
-            title,
-            subtitle,
-            alt,
-            figures.diverging(values),
-            [self.entity.noun.capitalize(), "Change"],
-            cells,
-            "shares",
-        )
-
-
-def _plus(value: float, whole: bool) -> str:
-    return ("+" if value > 0 else "") + words.exact(value, whole)

@@ -18,7 +18,7 @@ _NO_AXIS = {"axis": None}
 
 
 def bars_over_time(values: Values, labels: bool) -> Spec:
-    """Bars from zero: ``when``, ``value``, ``label``, ``change`` (may be empty) and ``marked`` for the ones spoken of."""
+    """Bars from zero: ``when``, ``value``, ``label``, ``change`` (may be empty), ``marked`` if spoken of."""
     top = max((row["value"] for row in values), default=1) * 1.14
     x = {
         "field": "when",
@@ -112,7 +112,7 @@ def _names(title: str | None = None) -> Spec:
 
 
 def dumbbell(values: Values) -> Spec:
-    """Share before (open) and after (filled): ``name``, ``before``, ``after``, ``label``; gains accent, losses contrast."""
+    """Share before (open) and after (filled): ``name``, ``before``, ``after``, ``label``; losses in contrast."""
     top = max((max(row["before"], row["after"]) for row in values), default=1) * 1.16
     rows = [{**row, "right": max(row["before"], row["after"])} for row in values]
     scale = {"domain": [0, top], "nice": False}
@@ -242,7 +242,7 @@ def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
 
 
 def lines(values: Values, ends: Values) -> Spec:
-    """One line per entity from zero: ``when``, ``name``, ``value``, ``tone``; ``ends`` carry labels and where they stand."""
+    """A line per entity from zero: ``when``, ``name``, ``value``, ``tone``; ``ends`` carry the labels."""
     x = {
         "field": "when",
         "type": "ordinal",
@@ -309,7 +309,7 @@ def diverging(values: Values) -> Spec:
 
 
 def spread(places: Sequence[float], least: float) -> list[float]:
-    """The places moved apart so that neighbours keep at least ``least`` between them, each as near to its own as can be."""
+    """The places moved apart until neighbours keep at least ``least`` between them."""
     order = sorted(range(len(places)), key=lambda i: places[i])
     moved = list(places)
     for _ in range(200):

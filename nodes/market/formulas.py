@@ -34,14 +34,14 @@ def shares(parts: Mapping[str, float], total: float) -> dict[str, float]:
 
 
 def hhi(shares_in_percent: Sequence[float]) -> float | None:
-    """Herfindahl–Hirschman index, Σ s² with shares in percent: 0 to 10,000.  None without shares or with negative ones."""
+    """Herfindahl–Hirschman index, Σ s² with shares in percent: 0 to 10,000.  None without shares or below zero."""
     if not shares_in_percent or min(shares_in_percent) < 0:
         return None
     return sum(share * share for share in shares_in_percent)
 
 
 def concentration(index: float) -> str:
-    """Words of the US Merger Guidelines 2023 (above 1,800 highly) and the Department of Justice (from 1,000 moderately)."""
+    """Words of the US Merger Guidelines 2023 (above 1,800) and the Department of Justice (from 1,000)."""
     return (
         "highly concentrated"
         if index > HIGH_HHI
@@ -141,7 +141,7 @@ def drawdown(values: Sequence[float]) -> Drawdown | None:
 
 
 def volatility(values: Sequence[float], per_year: int) -> float | None:
-    """Standard deviation of the simple changes × √(periods per year), in percent; none below 12 changes or values ≤ 0."""
+    """Standard deviation of simple changes × √(periods per year), in percent; none below 12 changes or at ≤ 0."""
     if len(values) < 13 or min(values) <= 0:
         return None
     return stdev(b / a - 1 for a, b in itertools.pairwise(values)) * math.sqrt(per_year) * 100

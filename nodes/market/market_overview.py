@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import figures, formulas, levels, words
+from holdfast.nodes.market import figures, formulas, level_overview, levels, words
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
@@ -49,7 +49,7 @@ def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
         queries = {**QUERIES, **levels.QUERIES}
         found = Findings(profile, "market_overview", "Market overview", queries, engine)
         if profile.roles.measure.kind == "intensive":
-            return found.result(levels=levels.write_overview(found))
+            return found.result(levels=level_overview.write_overview(found))
         return Overview(found).write()
 
 
@@ -142,7 +142,7 @@ class Overview:
         many = words.spelled(len(self.sizes))
         self.found.fact("frame_high", self.when(high), "text", self.when(high), "size")
         self.found.fact("frame_low", self.when(low), "text", self.when(low), "size")
-        self.found.count("frames", len(self.sizes), "size")
+        self.found.count("frames", len(self.sizes), "size", "counted in the rows")
         template = (
             f"Of {many} complete {self.frame}s {{high}} was the highest ({{most}}) and {{low}} the lowest ({{least}})."
         )

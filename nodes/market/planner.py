@@ -19,6 +19,19 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 ANALYSES = ("market_overview", "competitor_analysis", "trends_analysis")
+_FOUND = ("profile_data", *ANALYSES)
+# id and type, name, description, dependencies, minutes (0: as long as reading takes); the last depends on all
+STEPS: list[tuple[str, str, str, tuple[str, ...], float]] = [
+    ("collect_data", "Collect data", "Read the data files once and keep their rows", (), 0),
+    ("profile_data", "Profile data", "Decide what each column is for and check the data", ("collect_data",), 0),
+    ("market_overview", "Market overview", "Size, growth and course", ("profile_data",), 0.05),
+    ("competitor_analysis", "Competitor analysis", "Shares, gains and losses, concentration", ("profile_data",), 0.05),
+    ("trends_analysis", "Trends analysis", "Direction, seasons, highs and lows", ("profile_data",), 0.05),
+    ("recommendations", "Recommendations", "Advice that the figures bear out", _FOUND, 0.02),
+    ("summary", "Executive summary", "Five findings with their confidence", (*_FOUND, "recommendations"), 0.02),
+    ("method", "Method", "How each figure was made", _FOUND, 0.02),
+    ("compile_report", "Compile report", "Put the sections together as Markdown, HTML and PDF", (), 0.1),
+]
 _MEGABYTE = 1 << 20
 
 
@@ -30,55 +43,22 @@ def make_plan(goal: str, data: Sequence[str | Path], profile: Any = None) -> lis
     if not data:
         raise BadInput("a market research report needs data: give a file or folder with --data")
     paths = [str(Path(path).absolute()) for path in data]
-    minutes = _reading_minutes(paths)
-    subtasks = [
-        _subtask(
-            "collect_data", "Collect data", "Read the data files once and keep their rows", [], minutes, paths=paths
-        ),
-        _subtask(
-            "profile_data",
-            "Profile data",
-            "Decide what each column is for and check the data",
-            ["collect_data"],
-            minutes,
-        ),
-        _subtask("market_overview", "Market overview", "Size, growth and course", ["profile_data"], 0.05),
-        _subtask(
-            "competitor_analysis",
-            "Competitor analysis",
-            "Shares, winners and losers, concentration",
-            ["profile_data"],
-            0.05,
-        ),
-        _subtask("trends_analysis", "Trends analysis", "Direction, seasons, highs and lows", ["profile_data"], 0.05),
-    ]
-    subtasks += [_chart(analysis) for analysis in ANALYSES]
-    findings = ["profile_data", *ANALYSES]
-    subtasks += [
-        _subtask("recommendations", "Recommendations", "Advice that the figures bear out", findings, 0.02),
-        _subtask(
-            "summary", "Executive summary", "Five findings with their confidence", [*findings, "recommendations"], 0.02
-        ),
-        _subtask("method", "Method", "How each figure was made", findings, 0.02),
-    ]
-    everything = [subtask["id"] for subtask in subtasks]
-    title = title_of(goal)
-    texts = {"title": title, "subtitle": _subtitle(paths), "goal": goal}
-    return [
-        *subtasks,
-        _subtask(
-            "compile_report",
-            "Compile report",
-            "Put the sections together as Markdown, HTML and PDF",
-            everything,
-            0.1,
-            **texts,
-        ),
-    ]
+    reading = _reading_minutes(paths)
+    params: dict[str, dict[str, Any]] = {
+        "collect_data": {"paths": paths},
+        "compile_report": {"title": title_of(goal), "subtitle": _subtitle(paths), "goal": goal},
+    }
+    subtasks: list[dict[str, Any]] = []
+    for kind, name, description, dependencies, minutes in STEPS:
+        subtasks.append(_subtask(kind, name, description, dependencies, minutes or reading, params.get(kind, {})))
+        if kind in ANALYSES:
+            subtasks.append(_chart(kind))
+    subtasks[-1]["dependencies"] = [subtask["id"] for subtask in subtasks[:-1]]
+    return subtasks
 
 
 def _subtask(
-    kind: str, name: str, description: str, dependencies: Sequence[str], minutes: float, **params: Any
+    kind: str, name: str, description: str, dependencies: Sequence[str], minutes: float, params: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "id": kind,

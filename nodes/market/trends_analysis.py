@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import figures, formulas, levels, words
+from holdfast.nodes.market import figures, formulas, level_swings, levels, words
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Span
@@ -25,7 +25,7 @@ QUERIES = {
 
 @task_type("trends_analysis")
 async def trends_analysis(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
-    """Direction over the years, seasonal index and strength, highest and lowest periods; for prices falls and swings."""
+    """Direction over the years, seasonal index and strength, highs and lows; for prices falls and swings."""
     profile = profile_in(inputs)
     return await asyncio.to_thread(_write, profile, ctx)
 
@@ -34,7 +34,7 @@ def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
         found = Findings(profile, "trends_analysis", "Trends analysis", {**QUERIES, **levels.QUERIES}, engine)
         if profile.roles.measure.kind == "intensive":
-            return found.result(levels=levels.write_trends(found))
+            return found.result(levels=level_swings.write_trends(found))
         return Trends(found).write()
 
 
@@ -61,8 +61,8 @@ class Trends:
         if len(sizes) < 3 or min(row["total"] for row in sizes) <= 0:
             return []
         ups = sum(b["total"] > a["total"] for a, b in itertools.pairwise(sizes))
-        rises = self.found.count("rises", ups, "sizes")
-        steps = self.found.count("steps", len(sizes) - 1, "sizes")
+        rises = self.found.count("rises", ups, "sizes", "counted in the rows")
+        steps = self.found.count("steps", len(sizes) - 1, "sizes", "counted in the rows")
         result = [
             say(
                 f"{{name}} rose in {{ups}} of {{steps}} comparisons of a {self.profile.frame} with the one before.",
@@ -144,7 +144,7 @@ class Trends:
             f" {self._part(best)} is the highest with a seasonal index of {{high}} (100 is the trend),"
             f" {self._part(worst)} the lowest with {{low}}; medians of {{cycles}} years."
         )
-        cycles = self.found.count("cycles", season.cycles, "periods")
+        cycles = self.found.count("cycles", season.cycles, "periods", "full years of the decomposition")
         self.found.say(
             template, strength=strength, high=facts[f"season/{best}"], low=facts[f"season/{worst}"], cycles=cycles
         )

@@ -82,7 +82,7 @@ def offline(database: Path) -> dict[str, str]:
     """An environment with no settings of the caller's and no way out to the network."""
     ours = ("HOLDFAST_", "OPENAI_", "LANGGRAPH_", "LANGCHAIN_", "LANGSMITH_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    proxies = {name: NO_NETWORK for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NO_NETWORK)
     switches = {"LANGGRAPH_NO_VERSION_CHECK": "1", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "NO_PROXY": "127.0.0.1,localhost"}
     return {**kept, **proxies, **switches, "HOLDFAST_DB": str(database)}
 

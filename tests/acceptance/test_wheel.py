@@ -1,4 +1,4 @@
-"""What people install: the source archive and the wheel made from it, run where other packages have our folders' names."""
+"""What people install: the source archive, the wheel made from it, and the wheel run beside packages of our names."""
 
 from __future__ import annotations
 

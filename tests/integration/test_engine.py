@@ -381,19 +381,37 @@ async def test_the_snapshot_is_json_and_has_every_field_of_the_contract(tmp_path
         plan = Plan(subtasks=[Subtask(id="a", type="sleep", estimated_time=0.5)])
         task = await run(hf, plan)
         shown = json.loads(json.dumps(task.to_json()))
-    assert (
-        list(shown)
-        == (
-            "id context_id goal state in_flight stops created_at updated_at paused_by pause_reason plan questions artifacts "
-            "usage error"
-        ).split()
-    )
-    assert (
-        list(shown["plan"]["subtasks"][0])
-        == (
-            "id name description type dependencies estimated_time state stops attempts started_at ended_at error"
-        ).split()
-    )
+    assert list(shown) == [
+        "id",
+        "context_id",
+        "goal",
+        "state",
+        "in_flight",
+        "stops",
+        "created_at",
+        "updated_at",
+        "paused_by",
+        "pause_reason",
+        "plan",
+        "questions",
+        "artifacts",
+        "usage",
+        "error",
+    ]
+    assert list(shown["plan"]["subtasks"][0]) == [
+        "id",
+        "name",
+        "description",
+        "type",
+        "dependencies",
+        "estimated_time",
+        "state",
+        "stops",
+        "attempts",
+        "started_at",
+        "ended_at",
+        "error",
+    ]
     assert shown["state"] == "COMPLETED"
     assert shown["created_at"].endswith("Z")
 

@@ -1,4 +1,4 @@
-"""kill -9, again and again: nothing that finished runs again once a successor has started, and every result is right."""
+"""kill -9, again and again: nothing finished runs again once a successor has started, and every result is right."""
 
 from __future__ import annotations
 

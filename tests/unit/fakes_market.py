@@ -63,14 +63,18 @@ async def run_analyses(
 
 
 def section(results: dict[str, dict[str, Any]], name: str) -> Section:
-    """One section as the renderers get it."""
-    return Section.model_validate(results[name])
+    """The section of that id, as the renderers get it."""
+    return next(Section.model_validate(value) for value in results.values() if value.get("id") == name)
+
+
+def sections(results: dict[str, dict[str, Any]]) -> list[Section]:
+    """All of them, in the order of the plan."""
+    return [Section.model_validate(value) for value in results.values() if "blocks" in value]
 
 
 def facts(results: dict[str, dict[str, Any]]) -> dict[str, Fact]:
     """Every fact of every section by its id."""
-    sections = [Section.model_validate(value) for value in results.values() if "blocks" in value]
-    return {fact.id: fact for part in sections for fact in part.facts}
+    return {fact.id: fact for part in sections(results) for fact in part.facts}
 
 
 def text_of(results: dict[str, dict[str, Any]], name: str) -> str:

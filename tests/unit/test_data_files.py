@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.fakes_market import write
 
 from holdfast.checkpoints.errors import BadInput
-from holdfast.nodes.data.files import check_inputs, find_sources
+from holdfast.nodes.data.files import check_inputs
 from holdfast.nodes.data.reading import collect
+from holdfast.nodes.data.sources import find_sources
+from tests.unit.fakes_market import write
 
 GOOD = "year,make,units\n2001,A,3\n2002,A,4\n"
 BAD = {
@@ -42,7 +43,11 @@ BAD = {
         "a,b\n1,2\n3,4,5\n6\n",
         "line 3 of r.csv has 3 cells where the header has 2; correct that line",
     ),
-    "a row too short": ("s.csv", "a,b\n1,2\n3\n", "line 3 of s.csv has 1 cell where the header has 2; correct that line"),
+    "a row too short": (
+        "s.csv",
+        "a,b\n1,2\n3\n",
+        "line 3 of s.csv has 1 cell where the header has 2; correct that line",
+    ),
     "a ragged row after a cell of two lines": (
         "q.csv",
         'a,b\n1,"two\nlines"\n3\n',
@@ -78,10 +83,10 @@ def test_no_path_at_all_says_how_to_give_one() -> None:
 
 
 def test_what_lies_beyond_the_first_megabyte_is_found_when_it_is_read(tmp_path: Path) -> None:
-    long = "a,b\n" + "1,2\n" * 300_000
+    long = "a,b\n" + "1,2\n" * 1_200_000
     for tail, sentence in [
-        (b"3\n", "line 300002 of t.csv has 1 cell where the header has 2; correct that line"),
-        (b"\xff,3\n", "t.csv is not UTF-8: byte 0xff at offset 1200004 (line 300002); save it as UTF-8 and try again"),
+        (b"3\n", "line 1200002 of t.csv has 1 cell where the header has 2; correct that line"),
+        (b"\xff,3\n", "t.csv is not UTF-8: byte 0xff at offset 4800004 (line 1200002); save it as UTF-8 and try again"),
     ]:
         path = write(tmp_path / "t.csv", long.encode() + tail)
         check_inputs([path])
@@ -117,3 +122,14 @@ def test_a_folder_gives_its_data_files_once_and_in_order(tmp_path: Path) -> None
         "a.csv",
         "b.csv",
     ]
+
+
+def test_small_files_are_read_on_trial_so_that_a_missing_time_column_is_told_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    check_inputs([write(tmp_path / "good.csv", GOOD)])
+    with pytest.raises(BadInput, match="no time column among make, units"):
+        check_inputs([write(tmp_path / "bad.csv", "make,units\nA,1\nB,2\n")])
+    check_inputs([tmp_path / "bad.csv"], for_report=False)
+    with pytest.raises(BadInput, match="cannot be put together"):
+        check_inputs([tmp_path / "good.csv", write(tmp_path / "other.csv", "c,d\n1,2\n")])

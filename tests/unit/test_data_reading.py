@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from tests.unit.fakes_market import write
 
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.data.engine import QueryFailed, connect, literal, quoted
 from holdfast.nodes.data.reading import collect
+from tests.unit.fakes_market import write
 
 
 def rows(path: Path) -> list[tuple[object, ...]]:

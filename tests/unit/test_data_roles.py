@@ -75,16 +75,19 @@ def test_what_may_be_summed_is_told_by_the_measure(tmp_path: Path, name: str) ->
     assert profile.roles.measure.kind == KINDS[name]
 
 
-@pytest.mark.parametrize(
-    ("header", "unit"), [("sales_usd", "USD"), ("output (t)", "t"), ("Volume [hl]", "hl"), ("north_kt", "kt"), ("units", "units"), ("amount", "")]
-)  # fmt: skip
+UNITS = {"sales_usd": "USD", "output (t)": "t", "Volume [hl]": "hl", "north_kt": "kt", "units": "units", "amount": ""}
+
+
+@pytest.mark.parametrize(("header", "unit"), UNITS.items())
 def test_the_unit_is_taken_from_the_header_or_not_at_all(tmp_path: Path, header: str, unit: str) -> None:
     profile, _ = understood(tmp_path, series(["2001", "2002"], f"year,brand,{header}"))
     assert profile.roles.measure.unit == unit
 
 
 def test_missing_codes_are_missing_in_text_and_number_columns(tmp_path: Path) -> None:
-    text = "year,make,units\n" + "".join(f"{y},{m},{v}\n" for y in range(2001, 2010) for m, v in [("A", 1), ("NA", 2), ("B", "N/A")])
+    text = "year,make,units\n" + "".join(
+        f"{y},{m},{v}\n" for y in range(2001, 2010) for m, v in [("A", 1), ("NA", 2), ("B", "N/A")]
+    )
     profile, _ = understood(tmp_path, text)
     assert profile.roles.entity is not None
     with opened(tmp_path / "data.parquet") as engine:
@@ -93,14 +96,18 @@ def test_missing_codes_are_missing_in_text_and_number_columns(tmp_path: Path) ->
 
 
 def test_na_beside_other_country_codes_is_namibia(tmp_path: Path) -> None:
-    text = "year,country,exports\n" + "".join(f"{y},{c},5\n" for y in (2001, 2002) for c in ("NO", "SE", "DK", "FI", "IS", "NA"))
+    text = "year,country,exports\n" + "".join(
+        f"{y},{c},5\n" for y in (2001, 2002) for c in ("NO", "SE", "DK", "FI", "IS", "NA")
+    )
     profile, _ = understood(tmp_path, text)
     with opened(tmp_path / "data.parquet") as engine:
         assert engine.value(f"{profile.cells_sql} SELECT count(DISTINCT entity) FROM cells") == 6
 
 
 def test_a_total_among_the_parts_is_found_by_its_values(tmp_path: Path) -> None:
-    rows = [(y, n, v) for y in range(2001, 2006) for n, v in [("oil", y), ("gas", 7), ("wind", 1), ("Everything", y + 8)]]
+    rows = [
+        (y, n, v) for y in range(2001, 2006) for n, v in [("oil", y), ("gas", 7), ("wind", 1), ("Everything", y + 8)]
+    ]
     profile, _ = understood(tmp_path, "year,fuel,production\n" + "".join(f"{y},{n},{v}\n" for y, n, v in rows))
     assert profile.roles.entity is not None
     assert profile.roles.entity.totals == ["Everything"]
@@ -173,10 +180,16 @@ def test_years_in_the_headers_become_the_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("make,units\nA,1\nB,2\n", "data.csv has no time column among make, units; add one with dates, months, quarters or years"),
-        ("year,make\n2001,A\n2002,B\n", "data.csv has no numeric column to measure among year, make; add one such as units or sales"),
+        (
+            "make,units\nA,1\nB,2\n",
+            "data.csv has no time column among make, units; add one with dates, months, quarters or years",
+        ),
+        (
+            "year,make\n2001,A\n2002,B\n",
+            "data.csv has no numeric column to measure among year, make; add one such as units or sales",
+        ),
     ],
-)  # fmt: skip
+)
 def test_without_time_or_number_the_sentence_names_the_columns(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(BadInput) as raised:
         understood(tmp_path, text)

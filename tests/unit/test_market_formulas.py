@@ -14,7 +14,9 @@ def test_cagr_is_the_root_of_the_ratio() -> None:
     assert formulas.cagr(129_195, 154_603, 9, 10) == pytest.approx(2.0149, abs=1e-4)
 
 
-@pytest.mark.parametrize(("first", "last", "years", "periods"), [(0, 5, 2, 3), (-1, 5, 2, 3), (5, -1, 2, 3), (5, 6, 1, 2)])
+@pytest.mark.parametrize(
+    ("first", "last", "years", "periods"), [(0, 5, 2, 3), (-1, 5, 2, 3), (5, -1, 2, 3), (5, 6, 1, 2)]
+)
 def test_cagr_is_none_where_it_would_mislead(first: float, last: float, years: float, periods: int) -> None:
     assert formulas.cagr(first, last, years, periods) is None
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.fakes_market import market_csv, write
 
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.market.planner import make_plan, title_of
 from holdfast.nodes.plan import Plan
 from holdfast.nodes.registry import REGISTRY
+from tests.unit.fakes_market import market_csv, write
 
 
 def test_without_data_the_sentence_says_what_to_give() -> None:

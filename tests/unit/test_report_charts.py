@@ -9,10 +9,10 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from fakes_report import HOSTILE, bar_figure, line_figure
 
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.report import charts
+from tests.unit.fakes_report import HOSTILE, bar_figure, line_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -101,11 +101,11 @@ def test_the_same_figure_gives_the_same_bytes_again_and_in_another_time_zone():
     charts.draw(bar_figure())  # the engine counts ids through the process
     assert charts.draw(line_figure()) == here
     code = (
-        "import sys; from fakes_report import line_figure; from holdfast.nodes.report import charts;"
+        "import sys; from tests.unit.fakes_report import line_figure; from holdfast.nodes.report import charts;"
         "sys.stdout.buffer.write(charts.draw(line_figure()).page)"
     )
-    places = [os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "TZ": "America/Los_Angeles", "PYTHONPATH": os.pathsep.join(places)}
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    environment = {**os.environ, "TZ": "America/Los_Angeles", "PYTHONPATH": root}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert run.stdout == here.page
 

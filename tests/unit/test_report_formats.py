@@ -11,7 +11,6 @@ from typing import Any
 
 import pypdf
 import pytest
-from fakes_report import HOSTILE, sections
 
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.report.charts import Drawing, draw
@@ -21,6 +20,7 @@ from holdfast.nodes.report.html import to_html
 from holdfast.nodes.report.markdown import escape, to_markdown
 from holdfast.nodes.report.pdf import to_pdf
 from holdfast.nodes.report.text import clean, plain
+from tests.unit.fakes_report import HOSTILE, sections
 
 SHOWN = clean(HOSTILE)
 SOURCES = [{"name": "units.csv", "sha256": "ab" * 32, "rows": 10, "bytes": 99}]

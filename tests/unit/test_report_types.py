@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes_report import HOSTILE, context, inputs
 
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.registry import REGISTRY
 from holdfast.nodes.report import charts, types
 from holdfast.nodes.report.types import ChartParams, ReportParams, chart, compile_report
+from tests.unit.fakes_report import HOSTILE, context, inputs
 
 PARAMS = ReportParams(title="Units by maker", subtitle="What they say", goal="Market research on units")
 CHARTS = {f"charts/{name}.{kind}" for name in ("yearly", "monthly") for kind in ("svg", "png", "vl.json")}

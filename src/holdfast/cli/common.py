@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -68,6 +69,8 @@ def shared(command: Command) -> Command:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, and nothing else, on stdout.")
     @functools.wraps(command)
     def with_target(*args: Any, db: str | None, as_json: bool, **kwargs: Any) -> Any:
+        if as_json and isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as RFC 8259 has it, whatever the terminal's is
         try:
             outcome = command(*args, to=Target(db, as_json), **kwargs)
             sys.stdout.flush()

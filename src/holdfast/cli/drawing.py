@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.checkpoints.errors import BadInput
@@ -37,13 +38,25 @@ def plan_picture(task: Task) -> Picture:
     return Picture(clean(task.goal), nodes, edges)
 
 
-def graph_picture(graph: Graph) -> Picture:
-    """LangGraph's drawing as a picture; a name inside a subgraph keeps its prefix as a note."""
+def graph_picture(graph: Graph, order: Sequence[str]) -> Picture:
+    """LangGraph's drawing as a picture, its nodes in the given order; a name inside a subgraph has that as its note."""
+    place = {name: i for i, name in enumerate(("__start__", *order, "__end__"))}
+
+    def key(id_: str) -> tuple[int, int]:
+        outer, _, inner = id_.partition(":")
+        return place.get(outer, len(place)), {"__start__": 0, "__end__": 2}.get(inner, 1)
+
     nodes = []
-    for id_ in graph.nodes:
+    for id_ in sorted(graph.nodes, key=key):
         inside, _, name = id_.rpartition(":")
         nodes.append(Node(id_, name.strip("_"), f"in {inside}" if inside else "", None))
-    return Picture("Holdfast", nodes, [Edge(one.source, one.target, dashed=one.conditional) for one in graph.edges])
+    pairs = {(one.source, one.target) for one in graph.edges}
+    edges = [
+        Edge(one.source, one.target, dashed=one.conditional, both=(one.target, one.source) in pairs)
+        for one in graph.edges
+        if (one.target, one.source) not in pairs or key(one.source) < key(one.target)
+    ]
+    return Picture("Holdfast", nodes, edges)
 
 
 def mermaid(picture: Picture) -> str:

@@ -22,7 +22,7 @@ FAILURES = 5
 
 def show(task: Task, seconds: float, to: Target, stream: TextIO, types: Sequence[str]) -> None:
     """Prints the summary of a foreground run that lasted ``seconds``."""
-    lines = [_outcome(task, seconds), *trouble(task), *artifacts(task.artifacts)]
+    lines = [_outcome(task, seconds), *trouble(task), *questions(task), *artifacts(task.artifacts)]
     if command := _next(task, to, types):
         lines.append(Text.assemble(("next  ", "dim"), command))
     out = console(stream)
@@ -40,17 +40,25 @@ def artifacts(rows: Sequence[ArtifactRow]) -> list[Text]:
     alone = [one for folder, some in folders.items() for one in some if folder == "." or len(some) < 3]
     many = {folder: some for folder, some in folders.items() if folder != "." and len(some) >= 3}
     alone.sort(key=lambda one: (FIRST.index(one.name) if one.name in FIRST else len(FIRST), one.name))
-    lines = [_artifact(one.name, near(one.path), one.bytes, one.name) for one in alone]
-    for folder, some in sorted(many.items()):
-        path = near(str(PurePosixPath(some[0].path).parent))
-        lines.append(_artifact(folder, f"{path}/", sum(one.bytes for one in some), f"{len(some)} files in {folder}"))
+    lines = [_artifact(near(one.path), one.bytes, one.name) for one in alone]
+    for _, some in sorted(many.items()):
+        folder = near(str(PurePosixPath(some[0].path).parent))
+        lines.append(_artifact(f"{folder}/", sum(one.bytes for one in some), f"{len(some)} files"))
     return lines
 
 
-def _artifact(name: str, path: str, count: int, title: str) -> Text:
-    shown = clean(path)
-    extra = "" if shown.rstrip("/").endswith(name) and not title.count(" files in ") else f"  {clean(title)}"
-    return Text.assemble("  ", shown, (f"  {size(count)}{extra}", "dim"))
+def _artifact(path: str, count: int, title: str) -> Text:
+    """A file's size and path, and its name where the path does not end in it."""
+    extra = "" if path.endswith(title) else f"  {clean(title)}"
+    return Text.assemble((f"{size(count):>9}  ", "dim"), clean(path), (extra, "dim"))
+
+
+def questions(task: Task) -> list[Text]:
+    """What waits for an answer, with the ids that answers name."""
+    return [
+        Text.assemble(("  ? ", "bold magenta"), clean(one.prompt), (f"  {clean(one.id)}", "dim"))
+        for one in task.questions
+    ]
 
 
 def _outcome(task: Task, seconds: float) -> Text:

@@ -40,7 +40,7 @@ def graph(to: Target, task: str | None, form: str) -> None:
 
     svg = draw(_plan(to, task) if task else _orchestrator())
     if form == "svg":
-        emit({"format": form, "text": svg}) if to.json else print(svg)
+        emit({"format": form, "text": svg}) if to.json else sys.stdout.buffer.write(svg.encode() + b"\n")
         return
     png = to_png(svg)
     if to.json:
@@ -68,6 +68,7 @@ def _plan(to: Target, task: str) -> Picture:
 
 def _orchestrator() -> Picture:
     from holdfast.cli.drawing import graph_picture
+    from holdfast.graphs.orchestrator import builder
     from holdfast.graphs.orchestrator import graph as orchestrator
 
-    return graph_picture(orchestrator.get_graph(xray=True))
+    return graph_picture(orchestrator.get_graph(xray=True), list(builder.nodes))

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.states import SubtaskState, TaskState
-from holdfast.checkpoints.tasks import TaskRow
 from holdfast.cli.board import entry
-from holdfast.cli.ending import artifacts, trouble
+from holdfast.cli.ending import artifacts, questions, trouble
 from holdfast.cli.frame import tree
 from holdfast.cli.text import age, clean, clock, cut, duration, symbol, words
 from holdfast.cli.views import console
@@ -22,20 +21,21 @@ from holdfast.graphs.task import Task
 WIDE = 104  # for a pipe
 
 
-def task_list(rows: Sequence[tuple[TaskRow, Mapping[str, int]]]) -> None:
+def task_list(tasks: Sequence[Task]) -> None:
     """One line for each task."""
     out = console(sys.stdout)
-    if not rows:
+    if not tasks:
         out.print("no tasks", soft_wrap=True)
         return
     width, now = _width(), time.time()
     out.print(Text(f"{'task':<8}  {'state':<16}  {'subtasks':>13}  {'age':>6}  goal", "dim"), soft_wrap=True)
-    for row, counts in rows:
-        total = sum(counts.values())
-        share = f"{counts.get('completed', 0):,}/{total:,}" if total else "-"
-        line = Text.assemble(f"{row.id[:8]}  ", symbol(row.state), f" {words(row.state):<14}")
-        line.append(f"  {share:>13}  {age(now - row.created_at):>6}  ")
-        line.append(cut(clean(row.goal), max(width - line.cell_len, 10)))
+    for task in tasks:
+        subtasks = task.plan.subtasks
+        done = sum(one.state == SubtaskState.COMPLETED for one in subtasks)
+        share = f"{done:,}/{len(subtasks):,}" if subtasks else "-"
+        line = Text.assemble(f"{task.id[:8]}  ", symbol(task.state), f" {words(task.state):<14}")
+        line.append(f"  {share:>13}  {age(now - task.created_at.timestamp()):>6}  ")
+        line.append(cut(clean(task.goal), max(width - line.cell_len, 10)))
         out.print(line, soft_wrap=True)
 
 
@@ -70,9 +70,7 @@ def _page(task: Task, width: int) -> Iterator[Text]:
         yield Text(f"plan: {done:,} of {len(subtasks):,} completed{revision}", "dim")
         yield from tree([entry(one) for one in subtasks], width, time.time())
     yield from trouble(task)
-    for question in task.questions:
-        yield Text()
-        yield Text.assemble(("? ", "bold magenta"), clean(f"{question['id']}: {question['prompt']}"))
+    yield from questions(task)
     if task.artifacts:
         yield Text()
         yield Text("artifacts", "dim")

@@ -1,8 +1,8 @@
 """Where the nodes of a picture lie: layers by longest path, few crossings, edges that go round nodes.
 
-The method of Sugiyama, Tagawa and Toda (1981): edges that close a circle are left out of the layering; long edges get
-a bend in every layer they cross; the order inside a layer follows the mean place of the neighbours (barycentre), swept
-down and up a few times.  Linear in nodes, edges and bends for each sweep.
+The method of Sugiyama, Tagawa and Toda (1981): an edge against the order of the nodes is laid as if it ran forward;
+long edges get a bend in every layer they cross; the order inside a layer follows the mean place of the neighbours
+(barycentre), swept down and up a few times.  Linear in nodes, edges and bends for each sweep.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An arrow."""
+    """An arrow; ``both`` has a head at either end."""
 
     source: str
     target: str
     dashed: bool = False
+    both: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What is to be drawn."""
+    """What is to be drawn; nodes in the order in which they run."""
 
     title: str
     nodes: Sequence[Node]
@@ -47,7 +48,7 @@ class Picture:
 
 @dataclass(slots=True)
 class Layout:
-    """Layers of node ids and bends; ``routes`` has every edge's places from its source to its target."""
+    """Layers of node ids and bends; ``routes`` has every edge's places, from the earlier to the later node."""
 
     layers: list[list[str]]
     routes: list[tuple[Edge, list[str]]]
@@ -57,54 +58,56 @@ class Layout:
 
 def arrange(picture: Picture) -> Layout:
     """Puts every node into a layer, and into a place within it."""
-    forward, backward = _split(picture)
-    layer = _layers(picture.nodes, forward)
+    ends = _ends(picture)
+    layer = _layers(picture.nodes, [(first, last) for _, first, last in ends])
     count = max(layer.values(), default=-1) + 1
     layers: list[list[str]] = [[] for _ in range(count)]
     for node in picture.nodes:
         layers[layer[node.id]].append(node.id)
     layout = Layout(layers, [], max(map(len, layers), default=0) > MOST_BESIDE)
-    _route(layout, forward, layer)
-    layout.routes += [(edge, [edge.source, edge.target]) for edge in backward]
+    _route(layout, ends, layer)
     _sort(layout)
     return layout
 
 
-def _split(picture: Picture) -> tuple[list[Edge], list[Edge]]:
-    """(edges that make an acyclic graph, edges that go back), by a walk from the first nodes on."""
-    known = {node.id for node in picture.nodes}
-    leaving: dict[str, list[Edge]] = defaultdict(list)
+def essential(picture: Picture) -> Picture:
+    """The picture without edges that a longer way says as well; its edges follow the order of its nodes."""
+    number = {node.id: i for i, node in enumerate(picture.nodes)}
+    entering: dict[str, list[Edge]] = defaultdict(list)
     for edge in picture.edges:
-        if edge.source in known and edge.target in known and edge.source != edge.target:
-            leaving[edge.source].append(edge)
-    back: set[int] = set()
-    done: dict[str, bool] = {}  # False: on the path
+        entering[edge.target].append(edge)
+    before: dict[str, int] = {}  # a bit for each node from which one gets here
+    kept = []
     for node in picture.nodes:
-        walk = [(node.id, iter(leaving[node.id]))] if node.id not in done else []
-        done.setdefault(node.id, False)
-        while walk:
-            here, rest = walk[-1]
-            for edge in rest:
-                if edge.target not in done:
-                    done[edge.target] = False
-                    walk.append((edge.target, iter(leaving[edge.target])))
-                    break
-                if not done[edge.target]:
-                    back.add(id(edge))
-            else:
-                done[here] = True
-                walk.pop()
-    edges = [edge for some in leaving.values() for edge in some]
-    return [edge for edge in edges if id(edge) not in back], [edge for edge in edges if id(edge) in back]
+        implied = 0
+        for edge in entering[node.id]:
+            implied |= before.get(edge.source, 0)
+        kept += [edge for edge in entering[node.id] if not implied >> number[edge.source] & 1]
+        before[node.id] = implied | sum(1 << number[source] for source in {e.source for e in entering[node.id]})
+    return Picture(picture.title, picture.nodes, kept)
 
 
-def _layers(nodes: Iterable[Node], edges: Sequence[Edge]) -> dict[str, int]:
+def _ends(picture: Picture) -> list[tuple[Edge, str, str]]:
+    """Each edge with its earlier and its later end."""
+    number = {node.id: i for i, node in enumerate(picture.nodes)}
+    return [
+        (
+            edge,
+            min(edge.source, edge.target, key=number.__getitem__),
+            max(edge.source, edge.target, key=number.__getitem__),
+        )
+        for edge in picture.edges
+        if edge.source != edge.target and edge.source in number and edge.target in number
+    ]
+
+
+def _layers(nodes: Iterable[Node], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
     """The longest path to each node."""
     leaving: dict[str, list[str]] = defaultdict(list)
     missing = {node.id: 0 for node in nodes}
-    for edge in edges:
-        leaving[edge.source].append(edge.target)
-        missing[edge.target] += 1
+    for first, last in edges:
+        leaving[first].append(last)
+        missing[last] += 1
     layer = dict.fromkeys(missing, 0)
     order = [id_ for id_, count in missing.items() if not count]
     for id_ in order:  # grows while it is walked
@@ -116,16 +119,16 @@ def _layers(nodes: Iterable[Node], edges: Sequence[Edge]) -> dict[str, int]:
     return layer
 
 
-def _route(layout: Layout, edges: Sequence[Edge], layer: Mapping[str, int]) -> None:
+def _route(layout: Layout, ends: Sequence[tuple[Edge, str, str]], layer: Mapping[str, int]) -> None:
     """Gives long edges a bend in each layer they cross, unless that would be very many."""
-    bends = sum(layer[edge.target] - layer[edge.source] - 1 for edge in edges)
-    for number, edge in enumerate(edges):
-        between = range(layer[edge.source] + 1, layer[edge.target]) if bends <= MOST_BENDS else range(0)
+    bends = sum(layer[last] - layer[first] - 1 for _, first, last in ends)
+    for number, (edge, first, last) in enumerate(ends):
+        between = range(layer[first] + 1, layer[last]) if bends <= MOST_BENDS else range(0)
         names = [f"\0{number}.{at}" for at in between]
         for at, name in zip(between, names, strict=True):
             layout.layers[at].append(name)
         layout.bends.update(names)
-        layout.routes.append((edge, [edge.source, *names, edge.target]))
+        layout.routes.append((edge, [first, *names, last]))
 
 
 def _sort(layout: Layout) -> None:

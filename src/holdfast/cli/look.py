@@ -16,14 +16,14 @@ from holdfast.cli.common import Target, emit, shared
 def tasks(to: Target, state: str | None) -> None:
     """List the tasks, newest first."""
     with to.reading() as store:
-        rows = store.rows(TaskState(state.upper()) if state else None)
-        if to.json:
-            for row, _ in rows:
-                emit(store.get(row.id).to_json())
-            return
+        found = store.newest(TaskState(state.upper()) if state else None)
+    if to.json:
+        for task in found:
+            emit(task.to_json())
+        return
     from holdfast.cli.human import task_list
 
-    task_list(rows)
+    task_list(found)
 
 
 @click.command()

@@ -43,7 +43,7 @@ def ready(wishes: Wishes) -> dict[str, Any]:
     if wishes.data or plan is None:
         from holdfast.nodes.data.files import check_inputs
 
-        check_inputs(wishes.data)
+        check_inputs(wishes.data, for_report=wishes.plan is None)
     out = wishes.out or (None if plan else _default_out(wishes.goal))
     if out:
         check_out(Path(out).expanduser())
@@ -95,5 +95,7 @@ def _read_plan(path: str | None) -> Plan | None:
 
 
 def _default_out(goal: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", goal.lower()).strip("-")[:SLUG].rstrip("-") or "report"
+    from holdfast.nodes.market.planner import title_of
+
+    slug = re.sub(r"[^a-z0-9]+", "-", title_of(goal).lower()).strip("-")[:SLUG].rstrip("-") or "report"
     return os.path.join(REPORTS, f"{slug}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")

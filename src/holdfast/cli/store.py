@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.checkpoints import events, subtasks, tasks
+from holdfast.checkpoints import events, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.states import TERMINAL, TaskState
-from holdfast.checkpoints.tasks import TaskRow
 from holdfast.graphs.task import Task, snapshot
 
 POLL_SECONDS = 0.1
@@ -34,11 +33,9 @@ class Store:
         """The task as it is now; raises UnknownTask or AmbiguousTask."""
         return self._database.read(lambda db: snapshot(self._database, db, tasks.resolve(db, task)))
 
-    def rows(self, state: TaskState | None = None) -> list[tuple[TaskRow, dict[str, int]]]:
-        """Task rows, newest first, each with how many of its subtasks are in each state."""
-        return self._database.read(
-            lambda db: [(row, subtasks.counts(db, row.number)) for row in tasks.newest(db, state)]
-        )
+    def newest(self, state: TaskState | None = None) -> list[Task]:
+        """Tasks, newest first, all or those in one state."""
+        return self._database.read(lambda db: [snapshot(self._database, db, row.id) for row in tasks.newest(db, state)])
 
     def events(self, task: str, after: int = 0, *, follow: bool = False) -> Iterator[Event]:
         """The history of the task of that full id; with ``follow`` until it has ended."""

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from html import escape
-from itertools import pairwise
 
 from rich.cells import cell_len
 
 from holdfast.checkpoints.errors import HoldfastError
 from holdfast.checkpoints.states import SubtaskState
 from holdfast.cli.drawing import COLOURS
-from holdfast.cli.layout import Edge, Layout, Node, Picture, arrange
+from holdfast.cli.layout import Edge, Layout, Node, Picture, arrange, essential
 from holdfast.cli.text import cut, words
 
-WIDTH, HEIGHT = 172, 44
+WIDTH, HEIGHT = 190, 44
 BEND = 26  # the room that an edge takes in a layer it crosses
 GAP, STEP, MARGIN = 18, 44, 28
 TITLE, LEGEND = 30, 30
-LABEL_CELLS = 20
 PLAIN = ("#f6f7f9", "#4b5563")
 INK, QUIET, LINE = "#1f2937", "#6b7280", "#9aa3af"
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
-MOST_PIXELS = 60_000_000
+MOST_PIXELS = 25_000_000
 Points = dict[str, tuple[float, float]]
 
 # Each drawn round (0, 0) inside a circle of radius 7.
@@ -41,11 +39,11 @@ SIGNS = {
 
 def draw(picture: Picture) -> str:
     """The picture as one SVG document."""
-    layout = arrange(picture)
+    layout = arrange(essential(picture) if any(node.state for node in picture.nodes) else picture)
     points, width, height = _places(layout)
     states = [state.value for state in SubtaskState if any(node.state == state for node in picture.nodes)]
-    width = max(width, 2 * MARGIN + 112 * len(states), 360)
-    shift = (width - _extent(points)) / 2
+    drawn, width = width, max(width, 2 * MARGIN + 112 * len(states), 360)
+    shift = (width - drawn) / 2
     points = {name: (x + shift, y + TITLE) for name, (x, y) in points.items()}
     total = height + TITLE + (LEGEND if states else 0)
     parts = [
@@ -55,7 +53,7 @@ def draw(picture: Picture) -> str:
         '<rect width="100%" height="100%" fill="#ffffff"/>',
         f'<text x="{MARGIN}" y="28" font-size="15" font-weight="600" fill="{INK}">'
         f"{escape(cut(picture.title, int((width - 2 * MARGIN) / 8)))}</text>",
-        *(_edge(edge, route, points, layout) for edge, route in layout.routes),
+        *(_edge(edge, route, points, layout.across) for edge, route in layout.routes),
         *(_node(node, *points[node.id]) for node in picture.nodes),
         *(_key(state, MARGIN + 8 + 112 * i, total - 22) for i, state in enumerate(states)),
         "</svg>",
@@ -96,10 +94,6 @@ def _places(layout: Layout) -> tuple[Points, float, float]:
     return points, *((length, widest + 2 * MARGIN) if layout.across else (widest + 2 * MARGIN, length))
 
 
-def _extent(points: Points) -> float:
-    return min((x for x, _ in points.values()), default=0) + max((x for x, _ in points.values()), default=0)
-
-
 def _node(node: Node, x: float, y: float) -> str:
     fill, stroke = COLOURS[node.state] if node.state else PLAIN
     left, top = x - WIDTH / 2, y - HEIGHT / 2
@@ -110,18 +104,29 @@ def _node(node: Node, x: float, y: float) -> str:
         f'stroke-width="1.4"{_dashes(node.state)}/>',
         _sign(node.state, left + 17, y) if node.state else "",
         f'<text x="{text:.1f}" y="{y - 3 if node.note else y + 4:.1f}" font-size="12.5" font-weight="600" '
-        f'fill="{INK}"{_squeeze(node.label)}>{escape(cut(node.label, LABEL_CELLS))}</text>',
+        f'fill="{INK}">{escape(_fit(node.label, 12.5, left + WIDTH - 8 - text))}</text>',
     ]
     if node.note:
-        note = escape(cut(node.note, 24))
+        note = escape(_fit(node.note, 11, left + WIDTH - 8 - text))
         lines.append(f'<text x="{text:.1f}" y="{y + 13:.1f}" font-size="11" fill="{QUIET}">{note}</text>')
     return "".join(lines) + "</g>"
 
 
-def _squeeze(label: str) -> str:
-    """A label of wide letters is made to fit."""
-    cells = cell_len(cut(label, LABEL_CELLS))
-    return f' textLength="{WIDTH - 40}" lengthAdjust="spacingAndGlyphs"' if cells > LABEL_CELLS - 2 else ""
+def _fit(text: str, size: float, room: float) -> str:
+    """As much of a text as fits, by the usual widths of letters in the fonts that may be there."""
+    for cells in range(cell_len(text), 0, -1):
+        short = cut(text, cells)
+        if sum(map(_em, short)) * size <= room:
+            return short
+    return ""
+
+
+def _em(letter: str) -> float:
+    if letter in "ijl.,:;'|!ft()[] ":
+        return 0.36
+    if letter in "mwMW@%—…":
+        return 0.95
+    return 1.05 if cell_len(letter) == 2 else 0.72 if letter.isupper() else 0.6
 
 
 def _dashes(state: str | None) -> str:
@@ -141,28 +146,29 @@ def _key(state: str, x: float, y: float) -> str:
     return _sign(state, x, y) + name
 
 
-def _edge(edge: Edge, route: list[str], points: Points, layout: Layout) -> str:
-    """A smooth line through the bends, ending in an arrow head; one that goes back runs beside the nodes."""
-    across = layout.across
-    ends = [
-        _border(points[route[0]], across, 1),
-        *(points[n] for n in route[1:-1]),
-        _border(points[route[-1]], across, -1),
-    ]
+def _edge(edge: Edge, route: list[str], points: Points, across: bool) -> str:
+    """A smooth line through the bends, with a head where it leads."""
+    leaves = [_border(points[name], across, 1) for name in route[:-1]]
+    enters = [_border(points[name], across, -1) for name in route[1:]]
+    first, last = leaves[0], enters[-1]
+    path = ""
+    for (x1, y1), (x2, y2) in zip(leaves, enters, strict=True):
+        path += f"{'L' if path else 'M'}{x1:.1f},{y1:.1f}"  # through the layer of a bend it runs straight
+        half = (x2 - x1) / 2 if across else (y2 - y1) / 2
+        a, b = ((x1 + half, y1), (x2 - half, y2)) if across else ((x1, y1 + half), (x2, y2 - half))
+        path += f" C{a[0]:.1f},{a[1]:.1f} {b[0]:.1f},{b[1]:.1f} {x2:.1f},{y2:.1f}"
+    backward = edge.source == route[-1]
+    heads = [_head(*first, across, -1)] if backward or edge.both else []
+    heads += [_head(*last, across, 1)] if not backward or edge.both else []
     dashes = ' stroke-dasharray="5 4"' if edge.dashed else ""
-    path = f"M{ends[0][0]:.1f},{ends[0][1]:.1f}"
-    for (x1, y1), (x2, y2) in pairwise(ends):
-        if across:
-            half = max((x2 - x1) / 2, 20)
-            path += f" C{x1 + half:.1f},{y1:.1f} {x2 - half:.1f},{y2:.1f} {x2:.1f},{y2:.1f}"
-        else:
-            half = max((y2 - y1) / 2, 20)
-            path += f" C{x1:.1f},{y1 + half:.1f} {x2:.1f},{y2 - half:.1f} {x2:.1f},{y2:.1f}"
-    x, y = ends[-1]
-    head = f"M{x - 7:.1f},{y - 4:.1f} L{x:.1f},{y:.1f} L{x - 7:.1f},{y + 4:.1f} Z"
-    if not across:
-        head = f"M{x - 4:.1f},{y - 7:.1f} L{x:.1f},{y:.1f} L{x + 4:.1f},{y - 7:.1f} Z"
-    return f'<path d="{path}" fill="none" stroke="{LINE}" stroke-width="1.3"{dashes}/><path d="{head}" fill="{LINE}"/>'
+    return f'<path d="{path}" fill="none" stroke="{LINE}" stroke-width="1.3"{dashes}/>{"".join(heads)}'
+
+
+def _head(x: float, y: float, across: bool, way: int) -> str:
+    """An arrow head whose tip is at (x, y)."""
+    back = -7 * way
+    a, b = ((x + back, y - 4), (x + back, y + 4)) if across else ((x - 4, y + back), (x + 4, y + back))
+    return f'<path d="M{a[0]:.1f},{a[1]:.1f} L{x:.1f},{y:.1f} L{b[0]:.1f},{b[1]:.1f} Z" fill="{LINE}"/>'
 
 
 def _border(middle: tuple[float, float], across: bool, side: int) -> tuple[float, float]:

@@ -51,7 +51,7 @@ class PlainLines:
     """One line for each start and each end, for logs and pipes."""
 
     def __init__(self, board: Board, stream: TextIO, *, after: int) -> None:
-        self._board, self._console, self._after = board, console(stream), after
+        self._board, self._stream, self._after = board, stream, after
         self._began = time.time()
 
     def event(self, event: Event) -> None:
@@ -59,13 +59,15 @@ class PlainLines:
         told = self._task(event) if event.type.startswith("task.") else self._subtask(event)
         if told and event.seq > self._after:
             since = duration(max(event.at.timestamp() - self._began, 0.0))
-            self._console.print(f"{since:>8}  {told}", soft_wrap=True)
+            self._stream.write(f"{since:>8}  {told}\n")
 
     def tick(self, foot: str) -> None:
-        """Nothing: lines come with events."""
+        """Hands on what was written."""
+        self._stream.flush()
 
     def close(self) -> None:
-        """Nothing: every line is complete."""
+        """As ``tick``."""
+        self._stream.flush()
 
     def _task(self, event: Event) -> str | None:
         state = event.type.partition(".")[2].upper()

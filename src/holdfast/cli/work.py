@@ -80,7 +80,6 @@ def resume(to: Target, task: str, types: tuple[str, ...]) -> int:
     with to.reading() as store:
         known = store.get(task)
     prepare_types(types)
-    _require_types(known)
 
     async def begin(hf: Holdfast) -> Task:
         return await hf.resume(known.id)
@@ -88,14 +87,3 @@ def resume(to: Target, task: str, types: tuple[str, ...]) -> int:
     from holdfast.cli.foreground import work
 
     return work(to, begin, types=types, told=known.last_seq)
-
-
-def _require_types(task: Task) -> None:
-    """Raises BadInput if a subtask is of a type that this process does not have."""
-    from holdfast.checkpoints.errors import BadInput
-    from holdfast.checkpoints.states import SETTLED
-    from holdfast.graphs.types import missing_types
-
-    if missing := missing_types(one.type for one in task.plan.subtasks if one.state not in SETTLED):
-        names = ", ".join(map(repr, missing))
-        raise BadInput(f"task {task.id} needs the task types {names}; name their module with --types or HOLDFAST_TYPES")

@@ -1,0 +1,395 @@
+"""Control: what a person, a parent agent or the system does to a task, each one transaction by whoever calls.
+
+Every function is checked against the lifecycle tables and tells what it did in the history, which is also how a live
+runner learns of it.  From its commit on it holds for every process: whatever starts work reads these rows first.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast.checkpoints import events, questions, subtasks, tasks
+from holdfast.checkpoints.errors import IllegalMove, UnknownSubtask
+from holdfast.checkpoints.events import News
+from holdfast.checkpoints.questions import Asked, Question
+from holdfast.checkpoints.states import (
+    SETTLED,
+    TERMINAL,
+    SubtaskEvent,
+    SubtaskState,
+    TaskEvent,
+    TaskState,
+    advance,
+    advance_subtask,
+)
+from holdfast.checkpoints.subtasks import SubtaskRow
+from holdfast.checkpoints.tasks import TaskRow
+
+MODES = ("drain", "step", "now")  # from the mildest to the strictest
+PERSON, PARENT, SYSTEM, HOLDS = "person", "parent", "system", "holds"
+WAITS = (TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED)
+
+
+def pause(
+    db: sqlite3.Connection,
+    task_id: str,
+    now: float,
+    *,
+    who: str = PERSON,
+    mode: str = "step",
+    reason: str | None = None,
+    until: float | None = None,
+) -> TaskRow:
+    """Stops a whole task; a stricter mode replaces a milder one.  Raises IllegalMove."""
+    task = _active(tasks.get(db, task_id), TaskEvent.PAUSE)
+    state = advance(task_id, task.state, TaskEvent.PAUSE)
+    known = task.stops.get(who)
+    if known and MODES.index(mode) <= MODES.index(known["mode"]) and until == known.get("until"):
+        return task
+    stop = {"mode": mode, "reason": reason, "at": now} | ({"until": until} if until else {})
+    _set(db, task, state, {**task.stops, who: stop})
+    data = {"by": who, "mode": mode, "reason": reason} | ({"until": until} if until else {})
+    news = [News("control", data={"do": "pause", **data})]
+    events.append(db, task.number, news + [News("task.paused", data=data)] * (state != task.state), now)
+    return tasks.get(db, task_id)
+
+
+def resume(db: sqlite3.Connection, task_id: str, now: float, *, only: str | None = None) -> TaskRow:
+    """Clears a paused task's stops, or one of them, and lets it go on; a working task stays as it is.
+
+    If nothing can run without an answer it is INPUT_REQUIRED at once.  Raises IllegalMove.
+    """
+    task = _active(tasks.get(db, task_id), TaskEvent.RESUME)
+    state = advance(task_id, task.state, TaskEvent.RESUME)
+    stops = {who: stop for who, stop in task.stops.items() if only and who != only}
+    if state == task.state or (only and only not in task.stops):
+        return task
+    events.append(db, task.number, [News("control", data={"do": "resume", **({"by": only} if only else {})})], now)
+    if stops:
+        _set(db, task, task.state, stops)
+        return tasks.get(db, task_id)
+    _set(db, task, state, {})
+    events.append(db, task.number, [News("task.working")], now)
+    return _wait_for_answers(db, tasks.get(db, task_id), now)
+
+
+def cancel(db: sqlite3.Connection, task_id: str, now: float, *, rollback: bool = False) -> TaskRow:
+    """Ends a task for good; with ``rollback`` it first undoes what has completed.  Raises IllegalMove."""
+    task = tasks.get(db, task_id)
+    state = advance(task_id, task.state, TaskEvent.CANCEL)
+    if task.rollback:  # the compensations under way end first
+        db.execute("UPDATE tasks SET rollback = 'cancel' WHERE number = ?", (task.number,))
+        events.append(db, task.number, [News("control", data={"do": "cancel"})], now)
+        return tasks.get(db, task_id)
+    _end_live(db, task, now)
+    events.append(db, task.number, [News("control", data={"do": "cancel", "rollback": rollback})], now)
+    if rollback:
+        return start_rollback(db, tasks.get(db, task_id), "cancel", now)
+    _set(db, task, state, {})
+    events.append(db, task.number, [News("task.canceled")], now)
+    return tasks.get(db, task_id)
+
+
+def fail(db: sqlite3.Connection, task: TaskRow, error: str, now: float) -> None:
+    """Ends a live task as failed, and with it all that has not run."""
+    state = advance(task.id, task.state, TaskEvent.FAIL)
+    _end_live(db, task, now)
+    db.execute("UPDATE tasks SET state = ?, error = ? WHERE number = ?", (state, error, task.number))
+    events.append(db, task.number, [News("task.failed", data={"error": error})], now)
+
+
+def start_rollback(db: sqlite3.Connection, task: TaskRow, ending: str, now: float) -> TaskRow:
+    """Sets a task to undo what has completed; ``ending`` is 'fail' or 'cancel'."""
+    _end_live(db, task, now)
+    db.execute(
+        "UPDATE tasks SET state = ?, stops = '{}', rollback = ? WHERE number = ?",
+        (TaskState.WORKING, ending, task.number),
+    )
+    events.append(db, task.number, [News("control", data={"do": "rollback", "then": ending})], now)
+    return tasks.get(db, task.id)
+
+
+def hold(
+    db: sqlite3.Connection,
+    task_id: str,
+    subtask: str,
+    now: float,
+    *,
+    who: str = PERSON,
+    mode: str = "step",
+    reason: str | None = None,
+) -> None:
+    """Stops one subtask; the others go on.  Raises IllegalMove or UnknownSubtask."""
+    task, row = _one(db, task_id, subtask)
+    advance_subtask(subtask, row.state, SubtaskEvent.HOLD)
+    subtasks.set_stops(db, task.number, subtask, {**row.stops, who: {"mode": mode, "reason": reason, "at": now}})
+    subtasks.move(db, task.number, subtask, SubtaskEvent.HOLD)
+    news = [News("control", subtask, {"do": "hold", "by": who, "mode": mode, "reason": reason})]
+    after = subtasks.find(db, task.number, subtask)
+    if after and after.state == SubtaskState.HELD != row.state:
+        news.append(News("subtask.held", subtask))
+    events.append(db, task.number, news, now)
+
+
+def release(db: sqlite3.Connection, task_id: str, subtask: str, now: float, *, who: str = PERSON) -> None:
+    """Lifts one stop of one subtask; it may run again when it has none.  Raises IllegalMove or UnknownSubtask."""
+    task, row = _one(db, task_id, subtask)
+    if who not in row.stops:
+        raise IllegalMove(f"subtask {subtask!r}", row.state.value, f"be released: no {who} holds it")
+    _lift(db, task, row, who, now)
+    current = tasks.get(db, task_id)
+    if current.state == TaskState.PAUSED and list(current.stops) == [HOLDS]:
+        resume(db, task_id, now)
+
+
+def ask(db: sqlite3.Connection, task_id: str, subtask: str, asked: Asked, now: float) -> Question:
+    """Records a running subtask's question; under ``on_question: pause`` its parent stops the siblings and waits."""
+    task, _ = _one(db, task_id, subtask)
+    question = questions.ask(db, task.number, subtask, asked, now)
+    if question.answered:
+        return question
+    subtasks.move(db, task.number, subtask, SubtaskEvent.ASK)
+    data = {"question": question.id, "prompt": question.prompt}
+    news = [News("question.asked", subtask, data), News("subtask.input_required", subtask)]
+    events.append(db, task.number, news, now)
+    if task.options.get("yes") and question.default is not None:
+        answer(db, task_id, question.id, json.loads(question.default), now, who="default")
+    elif task.state == TaskState.WORKING and waits_at_once(task):
+        for row in subtasks.load(db, task.number):
+            if row.state == SubtaskState.RUNNING:
+                hold(db, task_id, row.id, now, who=PARENT, reason=f"{subtask} asks {question.id}")
+        _enter_waiting(db, task, now)
+    return question
+
+
+def request(db: sqlite3.Connection, task_id: str, subtask: str, asked: Asked, now: float) -> Question:
+    """Records a question of the task itself, such as the approval of its plan, and waits for the answer."""
+    task = tasks.get(db, task_id)
+    question = questions.ask(db, task.number, subtask, asked, now)
+    if not question.answered:
+        data = {"question": question.id, "prompt": question.prompt}
+        events.append(db, task.number, [News("question.asked", subtask, data)], now)
+        if task.options.get("yes") and question.default is not None:
+            answer(db, task_id, question.id, json.loads(question.default), now, who="default")
+        else:
+            _enter_waiting(db, task, now)
+    return questions.find(db, task.number, question.id)
+
+
+def expire(db: sqlite3.Connection, task_id: str, now: float) -> None:
+    """Takes the default of each question whose deadline has passed; without one its subtask fails."""
+    task = tasks.get(db, task_id)
+    for question in questions.pending(db, task.number):
+        if question.deadline is None or question.deadline > now or task.state in TERMINAL:
+            continue
+        if question.default is not None:
+            answer(db, task_id, question.id, json.loads(question.default), now, who="deadline")
+        else:
+            questions.withdraw(db, task.number, question.subtask, now)
+            reason = f"question {question.id} was not answered in time"
+            subtasks.end(db, task.number, question.subtask, SubtaskEvent.SKIP, reason, now)
+            news = [
+                News("control", question.subtask, {"do": "skip", "by": "deadline"}),
+                News("subtask.skipped", question.subtask, {"reason": reason}),
+            ]
+            events.append(db, task.number, news, now)
+            _unblock(db, tasks.get(db, task_id), now)
+
+
+def due(db: sqlite3.Connection, now: float) -> list[str]:
+    """Tasks with a question past its deadline or a pause past its ``until``."""
+    late = db.execute(
+        "SELECT DISTINCT t.id FROM questions q JOIN tasks t ON t.number = q.task "
+        "WHERE q.answered_at IS NULL AND q.deadline <= ?",
+        (now,),
+    ).fetchall()
+    paused = db.execute("SELECT id, stops FROM tasks WHERE state = 'PAUSED' AND stops LIKE '%\"until\"%'").fetchall()
+    over = [task_id for task_id, stops in paused if _over(json.loads(stops), now)]
+    return [task_id for (task_id,) in late] + over
+
+
+def wake(db: sqlite3.Connection, task_id: str, now: float) -> TaskRow:
+    """Lifts the stops of a paused task whose time is over, and only those."""
+    task = tasks.get(db, task_id)
+    for who in _over(task.stops, now):
+        task = resume(db, task_id, now, only=who)
+    return task
+
+
+def _over(stops: Mapping[str, Mapping[str, Any]], now: float) -> list[str]:
+    return [who for who, stop in stops.items() if stop.get("until") and stop["until"] <= now]
+
+
+def answer(
+    db: sqlite3.Connection, task_id: str, question_id: str, value: Any, now: float, *, who: str = PERSON
+) -> TaskRow:
+    """Gives a question its answer; the last one that blocks sets the task WORKING, unless it is paused.
+
+    Raises UnknownQuestion, AlreadyAnswered, InvalidAnswer (the question stays open), or IllegalMove if the task ended.
+    """
+    task = tasks.get(db, task_id)
+    if task.state in TERMINAL:
+        raise IllegalMove(f"task {task_id}", task.state.value, TaskEvent.ANSWER.value)
+    question = questions.find(db, task.number, question_id)
+    if not question.answered:
+        questions.check(question, value)
+    body = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    questions.answer(db, task.number, question, body, who, now)
+    subtasks.set_waiting(db, task.number, question.subtask, SubtaskEvent.ANSWER)
+    news = News("question.answered", question.subtask, {"question": question.id, "by": who})
+    events.append(db, task.number, [news], now)
+    if question.kind == "failure":
+        _decide(db, task, question.subtask, str(value), now)
+    open_ = questions.pending(db, task.number)
+    if not (open_ and waits_at_once(task)):
+        for row in subtasks.load(db, task.number):
+            if PARENT in row.stops:
+                _lift(db, task, row, PARENT, now)
+        current = tasks.get(db, task_id)
+        if current.state in WAITS:  # the last answer that blocked
+            _set(db, current, advance(task_id, current.state, TaskEvent.ANSWER), current.stops)
+            events.append(db, task.number, [News("task.working")], now)
+    return tasks.get(db, task_id)
+
+
+def skip(db: sqlite3.Connection, task_id: str, subtask: str, now: float, *, who: str = PERSON) -> None:
+    """Gives a subtask up, and with it what depends on it; raises IllegalMove or UnknownSubtask."""
+    task, row = _one(db, task_id, subtask)
+    advance_subtask(subtask, row.state, SubtaskEvent.SKIP)
+    questions.withdraw(db, task.number, subtask, now)
+    subtasks.end(db, task.number, subtask, SubtaskEvent.SKIP, f"skipped by {who}", now)
+    news = [News("control", subtask, {"do": "skip", "by": who}), News("subtask.skipped", subtask)]
+    events.append(db, task.number, news, now)
+    _unblock(db, tasks.get(db, task_id), now)
+
+
+def retry(db: sqlite3.Connection, task_id: str, subtask: str, now: float) -> None:
+    """Lets a failed or skipped subtask run again, and what was skipped because of it; raises IllegalMove."""
+    task, row = _one(db, task_id, subtask)
+    advance_subtask(subtask, row.state, SubtaskEvent.RETRY)
+    rows = {one.id: one for one in subtasks.load(db, task.number)}
+    revived = {subtask}
+    for one in rows.values():  # in the plan's order, so a chain comes back whole
+        if one.id == subtask or (
+            one.state == SubtaskState.SKIPPED and revived.intersection(one.spec.get("dependencies", ()))
+        ):
+            revived.add(one.id)
+            subtasks.set_waiting(db, task.number, one.id, SubtaskEvent.RETRY)
+            subtasks.renew(db, task.number, one.id)
+            news = [News("control", one.id, {"do": "retry"}), News("subtask.waiting", one.id)]
+            events.append(db, task.number, news, now)
+    _unblock(db, tasks.get(db, task_id), now)
+
+
+def park(db: sqlite3.Connection, task_id: str, now: float) -> TaskRow:
+    """What becomes of a working task none of whose subtasks can run: it waits for answers, or for a release."""
+    task = tasks.get(db, task_id)
+    rows = subtasks.load(db, task.number)
+    if task.state != TaskState.WORKING or can_run(rows) or all(row.state in SETTLED for row in rows):
+        return task
+    if questions.pending(db, task.number):
+        _enter_waiting(db, task, now)
+    elif any(row.state == SubtaskState.HELD for row in rows):
+        pause(db, task_id, now, who=HOLDS, reason="every subtask that is left is held")
+    return tasks.get(db, task_id)
+
+
+def can_run(rows: list[SubtaskRow]) -> bool:
+    """Whether a subtask could start or is under way."""
+    completed = {row.id for row in rows if row.state == SubtaskState.COMPLETED}
+    return any(
+        row.state == SubtaskState.RUNNING
+        or (row.state == SubtaskState.WAITING and not row.stops and completed.issuperset(_needs(row)))
+        for row in rows
+    )
+
+
+def waits_at_once(task: TaskRow) -> bool:
+    """Whether a question stops the whole task (``on_question: pause``, the default)."""
+    return bool(task.options.get("on_question", "pause") == "pause")
+
+
+def _needs(row: SubtaskRow) -> list[str]:
+    return list(row.spec.get("dependencies", ()))
+
+
+def _decide(db: sqlite3.Connection, task: TaskRow, subtask: str, decision: str, now: float) -> None:
+    """What the answer to "it failed, what now?" does to the subtask, which is waiting again."""
+    if decision == "skip":
+        subtasks.end(db, task.number, subtask, SubtaskEvent.SKIP, "skipped after it had failed", now)
+        news = [News("control", subtask, {"do": "skip", "by": PERSON}), News("subtask.skipped", subtask)]
+        events.append(db, task.number, news, now)
+    elif decision == "retry":
+        subtasks.renew(db, task.number, subtask)
+    else:
+        fail(db, tasks.get(db, task.id), f"{subtask} failed and was not to be tried again", now)
+
+
+def _unblock(db: sqlite3.Connection, task: TaskRow, now: float) -> None:
+    """Lets a task that waited go on when what it waited for is gone."""
+    if task.state in WAITS and not (questions.pending(db, task.number) and waits_at_once(task)):
+        _set(db, task, advance(task.id, task.state, TaskEvent.ANSWER), task.stops)
+        events.append(db, task.number, [News("task.working")], now)
+        for row in subtasks.load(db, task.number):
+            if PARENT in row.stops:
+                _lift(db, task, row, PARENT, now)
+
+
+def _wait_for_answers(db: sqlite3.Connection, task: TaskRow, now: float) -> TaskRow:
+    """A resumed task that can do nothing without an answer waits for it at once."""
+    if questions.pending(db, task.number) and (waits_at_once(task) or not can_run(subtasks.load(db, task.number))):
+        _enter_waiting(db, task, now)
+    return tasks.get(db, task.id)
+
+
+def _enter_waiting(db: sqlite3.Connection, task: TaskRow, now: float) -> None:
+    _set(db, task, advance(task.id, task.state, TaskEvent.ASK), task.stops)
+    events.append(db, task.number, [News("task.input_required")], now)
+
+
+def _lift(db: sqlite3.Connection, task: TaskRow, row: SubtaskRow, who: str, now: float) -> None:
+    stops = {name: stop for name, stop in row.stops.items() if name != who}
+    subtasks.set_stops(db, task.number, row.id, stops)
+    news = [News("control", row.id, {"do": "release", "by": who})]
+    if not stops and row.state == SubtaskState.HELD:
+        subtasks.move(db, task.number, row.id, SubtaskEvent.RELEASE)
+        news.append(News("subtask.waiting", row.id))
+    events.append(db, task.number, news, now)
+
+
+def _end_live(db: sqlite3.Connection, task: TaskRow, now: float) -> None:
+    """Cancels every subtask that has not settled, and withdraws its questions."""
+    news = []
+    for row in subtasks.load(db, task.number):
+        if row.state not in SETTLED and subtasks.move(db, task.number, row.id, SubtaskEvent.CANCEL):
+            questions.withdraw(db, task.number, row.id, now)
+            news.append(News("subtask.canceled", row.id))
+    events.append(db, task.number, news, now)
+
+
+def _one(db: sqlite3.Connection, task_id: str, subtask: str) -> tuple[TaskRow, SubtaskRow]:
+    """A subtask of a task that has not ended."""
+    task = tasks.get(db, task_id)
+    row = subtasks.find(db, task.number, subtask)
+    if row is None:
+        raise UnknownSubtask(task_id, subtask)
+    if task.state in TERMINAL:
+        raise IllegalMove(f"task {task_id}", task.state.value, "be changed any more")
+    return task, row
+
+
+def _active(task: TaskRow, event: TaskEvent) -> TaskRow:
+    """Raises IllegalMove during a rollback, which nothing but its end may stop."""
+    if task.rollback and task.state not in TERMINAL:
+        raise IllegalMove(f"task {task.id}", "rolling back", event.value)
+    return task
+
+
+def _set(db: sqlite3.Connection, task: TaskRow, state: TaskState, stops: Mapping[str, Any]) -> None:
+    db.execute(
+        "UPDATE tasks SET state = ?, stops = ? WHERE number = ?",
+        (state, json.dumps(stops, ensure_ascii=False), task.number),
+    )

@@ -1,0 +1,204 @@
+"""The charts of shares: ranking, change of share, share over time, who added and who lost.
+
+Titles say only what the standings bear out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.nodes.market import figures, words
+from holdfast.nodes.market.shares import Shares, Standing
+
+
+def draw(of: Shares) -> None:
+    """Adds the charts that these shares allow."""
+    if of.shown():
+        _ranking(of)
+    if len(of.frames) > 1 and len(of.standings) > 1:
+        _dumbbell(of)
+        _contributions(of)
+    if len(of.frames) > 2 and len(of.standings) > 1:
+        _share_lines(of)
+
+
+def _ranking(of: Shares) -> None:
+    shown = of.shown()
+    rest = [s for s in of.standings if s.last > 0][len(shown) :]
+    values: list[dict[str, Any]] = [
+        {
+            "name": s.name,
+            "value": s.share_last,
+            "label": words.percent(s.share_last),
+            "marked": i == 0,
+            "rest": False,
+        }
+        for i, s in enumerate(shown)
+    ]
+    if rest:
+        other = sum(s.share_last for s in rest)
+        of.found.percent("others", other, "shares", "sum of the shares of the others")
+        values.append(
+            {
+                "name": f"{len(rest)} others",
+                "value": other,
+                "label": words.percent(other),
+                "marked": False,
+                "rest": True,
+            }
+        )
+    leader = shown[0]
+    verb = "led" if of.rivals else "was the largest in"
+    title = f"{leader.name} {verb} {of.last} with {words.percent(leader.share_last)}"
+    if len(shown) > 1:
+        title += f", ahead of {shown[1].name} with {words.percent(shown[1].share_last)}"
+    subtitle = (
+        f"Share of {words.quoted(of.profile.roles.measure.column)} in {of.last}, by {of.entity.noun}. Rounded"
+        " parts need not add up to 100."
+    )
+    cells = [[row["name"], row["label"]] for row in values]
+    of.found.figure(
+        "ranking",
+        title,
+        subtitle,
+        f"Bar chart of {len(values)} shares in {of.last}: {title}.",
+        figures.ranking(values),
+        [of.entity.noun.capitalize(), f"Share {of.last}"],
+        cells,
+        "shares",
+    )
+
+
+def _dumbbell(of: Shares) -> None:
+    shown = list(of.shown()[:12])
+    moved = sorted((s for s in of.standings if s not in shown), key=lambda s: -abs(s.move))
+    shown += [s for s in moved if abs(s.move) >= 1][:4]
+    values = [
+        {"name": s.name, "before": s.share_first, "after": s.share_last, "label": words.points(s.move, plus=True)}
+        for s in shown
+    ]
+    best, worst = max(of.standings, key=lambda s: s.move), min(of.standings, key=lambda s: s.move)
+    if best.move < 0.05 or worst.move > -0.05:
+        return
+    title = f"{best.name} gained the most share since {of.first}, {worst.name} lost the most"
+    subtitle = f"Share in {of.first} (open) and {of.last} (filled), %; label: change in percentage points."
+    alt = (
+        f"Dumbbell chart of {len(shown)} {of.entity.plural}: {title}; {words.points(best.move, plus=True)} and"
+        f" {words.points(worst.move, plus=True)} points."
+    )
+    cells = [
+        [s.name, of.share(s, at_start=True).text, of.share(s).text, words.points(s.move, plus=True)] for s in shown
+    ]
+    of.found.figure(
+        "share-change",
+        title,
+        subtitle,
+        alt,
+        figures.dumbbell(values),
+        [of.entity.noun.capitalize(), f"Share {of.first}", f"Share {of.last}", "Change, points"],
+        cells,
+        "shares",
+    )
+
+
+def _share_lines(of: Shares) -> None:
+    """Shares over time of the largest, the one that gained most and the one that lost most."""
+    picked, frames = _picked(of, 6), of.frames[-40:]
+    title = _leader_title(of, frames)
+    everyone = len(picked) == len(of.standings)
+    shown = "all" if everyone else f"the {words.spelled(len(picked))} with the largest shares or moves"
+    measure = words.quoted(of.profile.roles.measure.column)
+    subtitle = f"Share of {measure} per {of.grain}, %; {shown}, label: share in {of.last}."
+    span = f"{of.name_of(frames[0])} to {of.last}"
+    alt = f"Line chart of {len(picked)} shares, {span}: {title}; {of.share(of.standings[0]).text} in {of.last}."
+    cells = [[of.name_of(frame), *(words.number(_share_in(of, frame, s), 1) for s in picked)] for frame in frames]
+    columns = [of.grain.capitalize(), *(s.name for s in picked)]
+    of.found.figure("shares", title, subtitle, alt, _lines_spec(of, picked, frames), columns, cells, "shares")
+
+
+def _share_in(of: Shares, frame: str, standing: Standing) -> float:
+    return of.cells[frame].get(standing.name, (0.0, 0.0))[1]
+
+
+def _lines_spec(of: Shares, picked: list[Standing], frames: list[str]) -> dict[str, Any]:
+    best, worst = max(picked, key=lambda s: s.move), min(picked, key=lambda s: s.move)
+    tone = {best.name: 1, worst.name: -1} if best is not worst else {}
+    top = max(_share_in(of, frame, s) for s in picked for frame in frames)
+    places = figures.spread([s.share_last for s in picked], top * 0.075)
+    values: list[dict[str, Any]] = [
+        {"when": of.name_of(frame), "name": s.name, "value": _share_in(of, frame, s), "tone": tone.get(s.name, 0)}
+        for s in picked
+        for frame in frames
+    ]
+    ends: list[dict[str, Any]] = [
+        {"when": of.last, "place": place, "label": f"{s.name} {s.share_last:.1f}", "tone": tone.get(s.name, 0)}
+        for s, place in zip(picked, places, strict=True)
+    ]
+    return figures.lines(values, ends)
+
+
+def _leader_title(of: Shares, frames: list[str]) -> str:
+    """Since when the leader has led, as far as the chart shows."""
+    leader, since = of.standings[0].name, _ahead_of_all_since(of, of.standings[0].name)
+    if since == of.name_of(frames[0]) or all(_leader_of(of, frame) == leader for frame in frames):
+        led = "led" if of.rivals else "was the largest"
+        return f"{leader} {led} in every {of.grain} from {of.name_of(frames[0])} to {of.last}"
+    if since == of.last:
+        return f"{leader} {'led' if of.rivals else 'was the largest in'} {of.last}, not in the {of.grain} before"
+    return f"{leader} has {'led' if of.rivals else 'been the largest'} since {since}"
+
+
+def _leader_of(of: Shares, frame: str) -> str:
+    return max(of.cells[frame], key=lambda name: (of.cells[frame][name][1], name), default="")
+
+
+def _picked(of: Shares, most: int) -> list[Standing]:
+    """The largest, with the strongest gainer and loser among them."""
+    moved = [max(of.standings, key=lambda s: s.move), min(of.standings, key=lambda s: s.move)]
+    wanted = [*of.standings[:2], *moved, *of.standings[2:most]]
+    names = list(dict.fromkeys(s.name for s in wanted))[:most]
+    return [s for s in of.standings if s.name in names]
+
+
+def _ahead_of_all_since(of: Shares, leader: str) -> str:
+    since = of.frames[-1]
+    for frame in reversed(of.frames):
+        if _leader_of(of, frame) != leader:
+            break
+        since = frame
+    return of.name_of(since)
+
+
+def _contributions(of: Shares) -> None:
+    """Who added and who took away how much of the amount, first to last frame."""
+    changes = sorted(
+        ((s.name, s.last - s.first) for s in of.standings if s.last != s.first), key=lambda c: (-abs(c[1]), c[0])
+    )[:12]
+    shown = sorted(changes, key=lambda c: (-c[1], c[0]))
+    if len(shown) < 2:
+        return
+    whole = of.profile.roles.measure.whole
+    values = [{"name": name, "value": change, "label": _plus(change, whole)} for name, change in shown]
+    (up, gain), (down, loss) = shown[0], shown[-1]
+    title = f"{up} added the most since {of.first}" if gain > 0 else f"{down} lost the most since {of.first}"
+    title += f", {down} lost the most" if gain > 0 > loss else ""
+    subtitle = (
+        f"Change of {words.quoted(of.profile.roles.measure.column)} from {of.first} to {of.last},"
+        f" {of.profile.roles.measure.unit or 'unit not stated'}."
+    )
+    alt = f"Bar chart of {len(values)} changes: {title}; {up} {values[0]['label']}, {down} {values[-1]['label']}."
+    cells = [[str(row["name"]), str(row["label"])] for row in values]
+    of.found.figure(
+        "contributions",
+        title,
+        subtitle,
+        alt,
+        figures.diverging(values),
+        [of.entity.noun.capitalize(), "Change"],
+        cells,
+        "shares",
+    )
+
+
+def _plus(value: float, whole: bool) -> str:
+    return ("+" if value > 0 else "") + words.exact(value, whole)

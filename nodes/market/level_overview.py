@@ -1,0 +1,154 @@
+"""The market overview of levels: what is measured, where each stands, all lines from their common start."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from holdfast.nodes.market import figures, words
+from holdfast.nodes.market.findings import Findings, say
+from holdfast.nodes.market.levels import MOST_LINES, Level, Levels
+from holdfast.nodes.report.document import Span
+
+
+def write_overview(found: Findings) -> dict[str, Any]:
+    """What is measured, why it is not summed, where each stands now; returns the names at the two ends."""
+    levels = Levels(found)
+    found.say(
+        f"{{name}} is a level, not an amount: such values (prices, rates, scores) cannot be summed over {levels.many}"
+        " or over time. So this report gives no market size, no market share and no HHI; it compares changes.",
+        name=levels.name,
+    )
+    row = found.rows("span")[0]
+    start, end = levels.when(found.profile.first), levels.when(found.profile.last)
+    rows, n = found.count("rows_used", row["rows"], "span"), found.count("entities", row["entities"], "span")
+    found.paragraph(
+        [
+            say(
+                f"The figures rest on {{rows}} rows for {{n}} {levels.one if row['entities'] == 1 else levels.many},"
+                f" {start} to {end}.",
+                rows=rows,
+                n=n,
+            ),
+            *_late(levels),
+        ]
+    )
+    _partial(levels)
+    found.rows("levels")
+    _level_table(levels)
+    _rebased_chart(levels)
+    return _ends(levels)
+
+
+def _ends(levels: Levels) -> dict[str, Any]:
+    """Who had the highest and the lowest value of all, and when."""
+    if not levels.shown:
+        return {}
+    high, low = (
+        max(levels.shown, key=lambda level: max(level.values)),
+        min(levels.shown, key=lambda level: min(level.values)),
+    )
+    when = [
+        levels.when(level.periods[level.values.index(pick(level.values))], brief=True)
+        for level, pick in ((high, max), (low, min))
+    ]
+    return {"highest": high.name, "highest_when": when[0], "lowest": low.name, "lowest_when": when[1]}
+
+
+def _late(levels: Levels) -> list[list[Span]]:
+    return [
+        (
+            say(
+                f"{{who}} begins only in {levels.when(level.periods[0])}; comparisons are also made from there, the"
+                " latest common start.",
+                who=level.name,
+            )
+            if level.periods[0] == levels.start
+            else say(f"{{who}} begins only in {levels.when(level.periods[0])}.", who=level.name)
+        )
+        for level in levels.late()[:3]
+    ]
+
+
+def _partial(levels: Levels) -> None:
+    part = levels.profile.partial_last
+    if part and levels.grain != "year":
+        held = words.months_of(part.first, part.last, levels.grain)
+        levels.found.say(f"{part.year} is incomplete: the file holds {held}. No yearly figure is given for it.")
+
+
+def _level_table(levels: Levels) -> None:
+    rows = []
+    for level in sorted(levels.shown, key=lambda level: (-level.values[-1], level.name)):
+        high, low = max(level.values), min(level.values)
+        at_high, at_low = (levels.when(level.periods[level.values.index(value)], brief=True) for value in (high, low))
+        rows.append(
+            [
+                level.name,
+                levels.when(level.periods[0], brief=True),
+                levels.value(f"first/{level.name}", level.values[0]).text,
+                levels.value(f"last/{level.name}", level.values[-1]).text,
+                f"{levels.value(f'high/{level.name}', high).text} ({at_high})",
+                f"{levels.value(f'low/{level.name}', low).text} ({at_low})",
+            ]
+        )
+    last = levels.when(max(level.periods[-1] for level in levels.shown), brief=True)
+    columns = [levels.one.capitalize(), "Begins", "First", f"Last, {last}", "Highest (when)", "Lowest (when)"]
+    levels.found.table(f"{levels.name} per {levels.one}", columns, rows, "levels", text_columns=2)
+
+
+def _rebased_chart(levels: Levels) -> None:
+    if not levels.ratio:
+        return
+    ordered = levels.ordered([level.since(levels.start) for level in levels.shown])
+    ordered = [pair for pair in ordered if len(pair[0].values) >= 3]
+    if not ordered:
+        return
+    lines = ordered if len(ordered) <= MOST_LINES else [*ordered[: MOST_LINES // 2], *ordered[-MOST_LINES // 2 :]]
+    tone = {lines[0][0].name: 1, **({lines[-1][0].name: -1} if len(lines) > 1 else {})}
+    values: list[dict[str, Any]] = [
+        {"period": day, "name": level.name, "index": value / level.values[0] * 100, "tone": tone.get(level.name, 0)}
+        for level, _ in lines
+        for day, value in zip(level.periods, level.values, strict=True)
+    ]
+    every = [row["index"] for row in values]
+    logarithmic = max(every) / min(every) > 10
+    spec = figures.rebased(values, _line_ends(lines, every, logarithmic, tone), logarithmic)
+    best, change = lines[0]
+    start, end = levels.when(levels.start, brief=True), levels.when(best.periods[-1], brief=True)
+    title = (
+        f"{best.name} {'rose' if change >= 0 else 'fell'} {'the most' if change >= 0 else 'the least'} since {start}"
+    )
+    title += f", {lines[-1][0].name} {'the least' if lines[-1][1] >= 0 else 'fell'}" if len(lines) > 1 else ""
+    levels.found.rows("since", start=levels.start)
+    subtitle = f"{levels.name}, {start} = 100, to {end}." + (
+        " Logarithmic axis: equal steps are equal percentages." if logarithmic else " The axis does not start at zero."
+    )
+    cells = [[level.name, "100", words.number(level.values[-1] / level.values[0] * 100)] for level, _ in lines]
+    alt = f"Line chart of {len(lines)} {levels.many}: {title}; {best.name} went from 100 to {cells[0][2]}."
+    levels.found.figure("rebased", title, subtitle, alt, spec, [levels.one.capitalize(), start, end], cells, "since")
+
+
+def _line_ends(
+    lines: list[tuple[Level, float]], every: list[float], logarithmic: bool, tone: dict[str, int]
+) -> list[dict[str, Any]]:
+    """Labels at the right ends, moved apart so that none covers another."""
+
+    def scale(index: float) -> float:
+        return math.log2(index) if logarithmic else index
+
+    def back(place: float) -> float:
+        return math.pow(2, place) if logarithmic else place
+
+    ends = [scale(level.values[-1] / level.values[0] * 100) for level, _ in lines]
+    least = (scale(max(every)) - scale(min(every))) * 0.055
+    places = figures.spread(ends, least)
+    return [
+        {
+            "period": level.periods[-1],
+            "place": back(place),
+            "label": f"{level.name} {words.number(level.values[-1] / level.values[0] * 100)}",
+            "tone": tone.get(level.name, 0),
+        }
+        for (level, _), place in zip(lines, places, strict=True)
+    ]

@@ -1,0 +1,148 @@
+"""Findings about prices, rates and other levels for the executive summary, in order of interest."""
+
+from __future__ import annotations
+
+from holdfast.nodes.market.findings import say
+from holdfast.nodes.market.known import Known
+from holdfast.nodes.market.summary_amounts import Finding, Writer, basis, measure_of
+from holdfast.nodes.report.document import Fact
+
+
+def _level_change(known: Known) -> Finding | None:
+    best = known.level_name("best")
+    facts = (
+        known.facts(
+            change=f"competitor_analysis.change/{best}",
+            first=f"competitor_analysis.first/{best}",
+            last=f"competitor_analysis.last/{best}",
+        )
+        if best
+        else None
+    )
+    if facts is None:
+        return None
+    levels = known.beside("levels")
+    verb = "rose the most" if levels["best_rose"] else "fell the least"
+    template = (
+        f"**{{best}} {verb}: by {{change}} from {levels['best_from']} to {levels['until']}, {{first}} to {{last}}.**"
+    )
+    places: dict[str, Fact | str] = {**facts, "best": best}
+    if rate := known.fact(f"competitor_analysis.yearly/{best}"):
+        template += " That is {rate} a year. One start and one end decide it."
+        places["rate"] = rate
+    return say(template, **places), known.confidence("high" if levels["holds"] else "medium")
+
+
+def _level_common(known: Known) -> Finding | None:
+    levels = known.beside("levels")
+    best, worst = known.level_name("common_best"), known.level_name("common_worst")
+    facts = (
+        known.facts(up=f"competitor_analysis.common/{best}", down=f"competitor_analysis.common/{worst}")
+        if best and best != worst
+        else None
+    )
+    if facts is None:
+        return None
+    template = (
+        f"**From the latest common start, {levels['start']}, {{best}} shows the highest change ({{up}}) and {{worst}}"
+        " the lowest ({down}).**"
+    )
+    if known.level_name("late"):
+        template += " {late} begins only then: compare all from there."
+        return say(template, best=best, worst=worst, late=levels["late"], **facts), known.confidence("high")
+    return say(template, best=best, worst=worst, **facts), known.confidence("high")
+
+
+def _level_worst(known: Known) -> Finding | None:
+    worst = known.level_name("fell")
+    facts = (
+        known.facts(
+            change=f"competitor_analysis.change/{worst}",
+            first=f"competitor_analysis.first/{worst}",
+            last=f"competitor_analysis.last/{worst}",
+        )
+        if worst
+        else None
+    )
+    if facts is None:
+        return None
+    levels = known.beside("levels")
+    return say(
+        f"**{{worst}} fell by {{change}} from {levels['fell_from']} to {levels['until']}, {{first}} to {{last}}.** The"
+        " start decides: from a later one the sign may differ.",
+        worst=worst,
+        **facts,
+    ), known.confidence("medium")
+
+
+def _level_fall(known: Known) -> Finding | None:
+    name = known.level_name("deepest")
+    fact = known.fact(f"trends_analysis.fall/{name}") if name else None
+    if not fact:
+        return None
+    return say(
+        "**{name} fell the deepest from an earlier peak: by {fall}.** Such a fall was possible within this file; it may"
+        " be so again.",
+        name=name,
+        fall=fact,
+    ), known.confidence("high")
+
+
+def _level_swing(known: Known) -> Finding | None:
+    known.beside("levels")
+    most, least = known.level_name("most_swing"), known.level_name("least_swing")
+    facts = (
+        known.facts(high=f"trends_analysis.volatility/{most}", low=f"trends_analysis.volatility/{least}")
+        if most and least and most != least
+        else None
+    )
+    if facts is None:
+        return None
+    return say(
+        "**{most} swung the most, {high} a year, {least} the least, {low}.** Compare gains with the swings they came"
+        " with.",
+        most=most,
+        least=least,
+        **facts,
+    ), known.confidence("high")
+
+
+def _level_limit(known: Known) -> Finding | None:
+    rows, n = known.fact("market_overview.rows_used"), known.fact("market_overview.entities")
+    if not rows or not n:
+        return None
+    return (
+        say(
+            "**{measure} is a level and cannot be summed, so {rows} rows give no market size and no market share.**"
+            " Volumes beside it would.",
+            measure=measure_of(known),
+            rows=rows,
+        ),
+        "high",
+    )
+
+
+def _level_extremes(known: Known) -> Finding | None:
+    levels = known.beside("levels")
+    facts = known.facts(
+        high=f"market_overview.high/{levels.get('highest')}", low=f"market_overview.low/{levels.get('lowest')}"
+    )
+    if facts is None:
+        return None
+    template = (
+        f"**The highest value was {{high}} ({{top}}, {levels['highest_when']}), the lowest {{low}} ({{bottom}},"
+        f" {levels['lowest_when']}).** Between them lies what to be ready for."
+    )
+    return say(template, top=levels["highest"], bottom=levels["lowest"], **facts), known.confidence("high")
+
+
+LEVELS: list[Writer] = [
+    _level_change,
+    _level_common,
+    _level_fall,
+    _level_swing,
+    _level_limit,
+    _level_worst,
+    _level_extremes,
+    basis,
+]
