@@ -190,10 +190,10 @@ def expire(db: sqlite3.Connection, task_id: str, now: float) -> None:
         else:
             questions.withdraw(db, task.number, question.subtask, now)
             reason = f"question {question.id} was not answered in time"
-            subtasks.end(db, task.number, question.subtask, SubtaskEvent.SKIP, reason, now)
+            subtasks.end(db, task.number, question.subtask, SubtaskEvent.FAIL, reason, now)
             news = [
-                News("control", question.subtask, {"do": "skip", "by": "deadline"}),
-                News("subtask.skipped", question.subtask, {"reason": reason}),
+                News("control", question.subtask, {"do": "fail", "by": "deadline"}),
+                News("subtask.failed", question.subtask, {"error": reason}),
             ]
             events.append(db, task.number, news, now)
             _unblock(db, tasks.get(db, task_id), now)

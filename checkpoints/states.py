@@ -125,6 +125,7 @@ SUBTASK_MOVES: Mapping[SubtaskState, Mapping[SubtaskEvent, SubtaskState]] = {
     },
     _T.INPUT_REQUIRED: {
         _D.ANSWER: _T.WAITING,
+        _D.FAIL: _T.FAILED,  # its deadline passed and there is no default
         _D.HOLD: _T.INPUT_REQUIRED,
         _D.RELEASE: _T.INPUT_REQUIRED,
         _D.SKIP: _T.SKIPPED,

@@ -38,6 +38,7 @@ from holdfast.nodes.services import Listener, held_lease
 log = logging.getLogger("holdfast")
 POLL_SECONDS = 0.05
 HAND_OVER_SECONDS = 2.0
+TEND_SECONDS = 0.5
 WAITED_FOR = TERMINAL | {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}
 
 
@@ -50,6 +51,7 @@ class Holdfast:
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._broken: dict[str, Exception] = {}
         self._closing = False
+        self._tending: asyncio.Task[None] | None = None
 
     @classmethod
     def open(
@@ -253,6 +255,8 @@ class Holdfast:
         owner = self.database.owner
         lease = await self.database.awrite(lambda db: owner.take(db, row.number, row.id))
         self._broken.pop(task_id, None)
+        if self._tending is None:
+            self._tending = asyncio.create_task(self._tend(), name="holdfast-tend")
         self._runs[task_id] = asyncio.create_task(self._run(task_id, lease), name=f"holdfast-{task_id}")
 
     async def _run(self, task_id: str, lease: Lease | None) -> None:
@@ -308,8 +312,26 @@ class Holdfast:
             log.debug("the lease of task %s was not given back; it runs out", lease.task_id, exc_info=True)
             return None
 
+    async def _tend(self) -> None:
+        """Does what is due by the clock: ends pauses whose time is over, takes defaults of late questions."""
+        while not self._closing:
+            try:
+                await self._tend_once(self.services.clock())
+            except HoldfastError:
+                log.debug("what is due could not be done now", exc_info=True)
+            await asyncio.sleep(TEND_SECONDS)
+
+    async def _tend_once(self, now: float) -> None:
+        for task_id in await self.database.aread(partial(control.due, now=now)):
+            await self.database.awrite(partial(control.expire, task_id=task_id, now=now))
+            await self.database.awrite(partial(control.wake, task_id=task_id, now=now))
+            self.services.look(task_id)
+            await self._go_on(task_id)
+
     async def _hand_over(self) -> None:
         self._closing = True
+        if self._tending:
+            self._tending.cancel()
         runs = [run for run in self._runs.values() if not run.done()]
         for supervised in list(self.services.at_work.values()):
             supervised.hand_over()

@@ -51,6 +51,7 @@ HEARD: Mapping[str, type[Held | Freed | Dropped | Revived]] = {
     "hold": Held,
     "release": Freed,
     "skip": Dropped,
+    "fail": Dropped,
     "retry": Revived,
 }
 

@@ -39,7 +39,7 @@ class Cli:
 
     def begin(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*COMMAND, *words],
+            [*options.get("within", ()), *COMMAND, *words],
             cwd=self.folder,
             env=self.env,
             stdout=options.get("stdout", subprocess.PIPE),

@@ -231,6 +231,21 @@ def test_a_reader_that_goes_away_ends_the_run_with_a_hand_over_and_no_traceback(
     assert cli.tasks()[0]["state"] == "WORKING"
 
 
+def test_a_disk_that_fills_up_pauses_with_3_and_a_sentence_and_resume_finishes(cli: Cli) -> None:
+    fat = [
+        {"id": f"s{i}", "type": "sleep", "params": {"seconds": 0.05, "payload_bytes": 200_000 + i}} for i in range(40)
+    ]
+    limited = ["sh", "-c", 'ulimit -f 5000; exec "$@"', "sh"]  # blocks of 512 bytes
+    run = cli.begin("run", "Fat", "--plan", cli.plan(*fat), "--json", within=limited)
+    code, told, err = end(run)
+    assert code == 3, err
+    assert told[-1]["state"] == "PAUSED"
+    assert told[-1]["paused_by"] == "system"
+    assert "then resume" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert cli("resume", told[-1]["id"]).returncode == 0
+
+
 def test_output_to_a_closed_pipe_is_no_error(cli: Cli) -> None:
     done = cli("run", "x", "--plan", cli.plan(*(sleep(f"s{i}") for i in range(400))), "--json")
     task = json.loads(done.stdout.splitlines()[-1])["id"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -376,3 +377,24 @@ async def test_an_approved_plan_runs_as_it_was(hf):
     await idle(hf, task.id)
     await hf.answer(task.id, "q1", "approve")
     assert (await ended(hf, task.id)).state == TaskState.COMPLETED
+
+
+async def test_a_pause_with_an_end_is_resumed_by_the_clock_and_lifts_only_itself(hf):
+    task = await hf.start("x", plan=chain("a", "b", params={"seconds": 0.2}))
+    paused = await hf.pause(task.id, until=datetime.now(UTC) + timedelta(seconds=0.7))
+    assert paused.state == TaskState.PAUSED
+    assert (await ended(hf, task.id)).state == TaskState.COMPLETED
+
+
+async def test_after_its_deadline_a_question_takes_its_default_or_its_subtask_is_given_up(hf):
+    plan = {
+        "subtasks": [
+            {"id": "b", "type": "c_ask", "params": {"deadline": 0.3, "default": "usual"}},
+            {"id": "n", "type": "c_ask", "params": {"deadline": 0.3}},
+        ]
+    }
+    task = await hf.start("x", plan=plan, on_question="continue")
+    done = await asyncio.wait_for(hf.wait(task.id, until={TaskState.COMPLETED, TaskState.FAILED}), 20)
+    assert done.result("b") == "usual"
+    assert done.plan["n"].state == "failed"
+    assert "was not answered in time" in done.plan["n"].error

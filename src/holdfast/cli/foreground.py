@@ -100,9 +100,14 @@ def work(to: Target, begin: Begin, *, types: Sequence[str] = (), told: int = 0) 
         asyncio.run(_work(stage, begin, told))
     except Exception as error:
         stage.error = error
-    if stage.board is None:  # nothing was started
-        return report(stage.error or HoldfastError("it was told to stop before anything was started"))
-    return _close(stage, stage.board)
+    try:
+        if stage.board is None:
+            return report(stage.error or HoldfastError("nothing was started"))
+        return _close(stage, stage.board)
+    finally:
+        if stage.json_to:
+            with suppress(BrokenPipeError):
+                stage.json_to.close()
 
 
 async def _work(stage: Stage, begin: Begin, told: int) -> None:
@@ -176,6 +181,8 @@ def _close(stage: Stage, board: Board) -> int:
         stage.error, task = stage.error or error, None
     for view in stage.shown if not isinstance(stage.error, BrokenPipeError) else []:
         view.close()
+    if task and task.paused_by == "system" and not stage.error:
+        stage.error = StoreError(task.pause_reason or "the task was paused for a fault of the system")
     code = STATES[task.state] if task else HANDED_OVER
     if isinstance(stage.error, BrokenPipeError):
         close_stdout()
