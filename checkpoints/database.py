@@ -12,6 +12,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -148,6 +149,15 @@ class Database:
         future: asyncio.Future[T] = loop.create_future()
         self._reader.submit(_Job(work, None, future, loop))
         return await future
+
+    def compact(self) -> None:
+        """Gives unused space of the file back to the disk; raises StoreError while another process writes."""
+        try:
+            with closing(schema.connect(self.path)) as db:
+                db.execute("VACUUM")
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise schema.explain(error, self.path) from None
 
     def close(self) -> None:
         """Writes what is queued, gives back every lease and closes the file; may be called twice."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-class HoldfastError(Exception):
-    """The base of every error that Holdfast raises on purpose; its text is one or more sentences for a person."""
+class HoldfastError(RuntimeError):
+    """The base of every error that Holdfast raises on purpose; its text is one or more sentences for a person.
+
+    A RuntimeError, because the LangGraph API shows people the text of few other classes.
+    """
 
 
 class BadInput(HoldfastError):
@@ -101,6 +104,13 @@ class IllegalMove(HoldfastError):
     def __init__(self, what: str, state: str, event: str) -> None:
         self.what, self.state, self.event = what, state, event
         super().__init__(f"{what} is {state}: it cannot {event}")
+
+
+class SwitchedOff(HoldfastError):
+    """Pause and resume are switched off here."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"no task can be {what} here: pause_resume is off; switch it on with HOLDFAST_PAUSE_RESUME=on")
 
 
 class LeaseHeld(HoldfastError):

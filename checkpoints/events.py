@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder at each call that has options
+
 
 @dataclass(frozen=True, slots=True)
 class News:
@@ -60,7 +62,7 @@ def append(db: sqlite3.Connection, task: int, news: Sequence[News], now: float) 
                 now,
                 one.type,
                 one.subtask,
-                json.dumps(one.data, ensure_ascii=False) if one.data else None,
+                _encode(one.data) if one.data else None,
             )
             for i, one in enumerate(news)
         ],

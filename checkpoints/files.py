@@ -27,6 +27,10 @@ class Files:
             write_whole(path, data)
         return digest, size
 
+    def all(self) -> list[Path]:
+        """Every stored file."""
+        return sorted(self.folder.glob("??/" + "[0-9a-f]" * 64)) if self.folder.is_dir() else []
+
     def path(self, sha256: str) -> Path:
         """Where that content lies; raises DataCorrupt if it is gone."""
         path = self._path(sha256)

@@ -47,6 +47,7 @@ def open_file(path: Path) -> None:
     """Makes sure that ``path`` is a Holdfast database of this version; raises StoreError if it cannot be one."""
     try:
         if not path.exists():
+            (_sibling(path, ".d") / "instance").unlink(missing_ok=True)  # it was deleted on purpose: begin anew
             _create(path)
         elif path.stat().st_size == 0 and not _sibling(path, "-wal").exists():
             raise StoreError(
@@ -55,10 +56,25 @@ def open_file(path: Path) -> None:
             )
         with closing(connect(path)) as db:
             _migrate(db, path)
+            _same(db, path)
     except OSError as error:
         raise StoreError(f"the database {path} cannot be used: {error.strerror or error}") from None
     except sqlite3.Error as error:
         raise explain(error, path) from None
+
+
+def _same(db: sqlite3.Connection, path: Path) -> None:
+    """Refuses a file that stands where another database stood: what lies beside it belongs to that one."""
+    (instance,) = db.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()
+    note = _sibling(path, ".d") / "instance"
+    if not note.exists():
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(instance)
+    elif (known := note.read_text()) != instance:
+        raise StoreError(
+            f"the database {path} is not the one that {note.parent} belongs to ({instance[:8]}, not {known[:8]}); "
+            "put the right file back, or move that folder away"
+        )
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

@@ -56,6 +56,12 @@ def load(db: sqlite3.Connection, task: int) -> list[SubtaskRow]:
     return [_row(row) for row in rows]
 
 
+def planned(db: sqlite3.Connection, task: int) -> bool:
+    """Whether the task has subtasks of a plan, beside the built-in ones."""
+    row = db.execute("SELECT 1 FROM subtasks WHERE task = ? AND id NOT LIKE '@%' LIMIT 1", (task,)).fetchone()
+    return row is not None
+
+
 def find(db: sqlite3.Connection, task: int, subtask: str) -> SubtaskRow | None:
     """One subtask, or None."""
     row = db.execute(f"SELECT {COLUMNS} FROM subtasks WHERE task = ? AND id = ?", (task, subtask)).fetchone()
@@ -89,8 +95,8 @@ def _sql(event: SubtaskEvent, also: str = "", only: str = "") -> str:
     )
 
 
-_START = _sql(SubtaskEvent.START, ", started_at = coalesce(started_at, ?), ended_at = NULL", " AND stops = '{}'")
-_COMPLETE = _sql(SubtaskEvent.COMPLETE, ", ended_at = ?, error = NULL, result = ?")
+_START = _sql(SubtaskEvent.START, ", started_at = ?, ended_at = NULL", " AND stops = '{}'")
+_COMPLETE = _sql(SubtaskEvent.COMPLETE, ", ended_at = ?, error = NULL, result = ?, fingerprint = ?")
 _MOVES = {event: _sql(event) for event in SubtaskEvent}
 
 
@@ -104,9 +110,21 @@ def start(db: sqlite3.Connection, task: int, subtask: str, now: float) -> bool:
     return db.execute(_START, (now, task, subtask)).rowcount == 1
 
 
-def complete(db: sqlite3.Connection, task: int, subtask: str, body: bytes, now: float) -> bool:
+def complete(
+    db: sqlite3.Connection, task: int, subtask: str, body: bytes, now: float, fingerprint: bytes | None = None
+) -> bool:
     """Stores the result and marks the subtask as completed; False if it is no longer running (canceled)."""
-    return db.execute(_COMPLETE, (now, results.put(db, body), task, subtask)).rowcount == 1
+    return db.execute(_COMPLETE, (now, results.put(db, body), fingerprint, task, subtask)).rowcount == 1
+
+
+def equal(db: sqlite3.Connection, task_id: str, fingerprint: bytes) -> tuple[str, bytes] | None:
+    """A completed subtask of another task with equal type, parameters and inputs: (its id, its result)."""
+    row = db.execute(
+        "SELECT s.id, s.result FROM subtasks s JOIN tasks t ON t.number = s.task "
+        "WHERE t.id = ? AND s.fingerprint = ? AND s.state = 'completed'",
+        (task_id, fingerprint),
+    ).fetchone()
+    return (row[0], results.get(db, row[1])) if row else None
 
 
 def end(db: sqlite3.Connection, task: int, subtask: str, event: SubtaskEvent, error: str, now: float) -> bool:
@@ -161,6 +179,12 @@ def steps(db: sqlite3.Connection, task: int, subtask: str) -> list[tuple[str, in
     return rows.fetchall()
 
 
+def begun(db: sqlite3.Connection, task: int, subtask: str) -> set[str]:
+    """Steps that were begun and have no receipt: nobody knows whether their effect happened."""
+    rows = db.execute("SELECT name FROM steps WHERE task = ? AND subtask = ? AND result IS NULL", (task, subtask))
+    return {name for (name,) in rows}
+
+
 def begin_step(db: sqlite3.Connection, task: int, subtask: str, name: str, now: float) -> None:
     """Records that a step was begun."""
     db.execute(
@@ -186,6 +210,12 @@ def durations(db: sqlite3.Connection, limit: int = 2000) -> dict[str, float]:
     return dict(rows.fetchall())
 
 
+def running(db: sqlite3.Connection, task: int) -> int:
+    """How many subtasks are marked as running."""
+    (count,) = db.execute("SELECT count(*) FROM subtasks WHERE task = ? AND state = 'running'", (task,)).fetchone()
+    return int(count)
+
+
 def open_types(db: sqlite3.Connection, task: int) -> set[str]:
     """The types of the subtasks that are still to settle."""
     marks = ", ".join(f"'{state}'" for state in sorted(SETTLED))
@@ -200,4 +230,5 @@ def is_settled(row: SubtaskRow) -> bool:
 
 def _row(row: tuple[Any, ...]) -> SubtaskRow:
     id_, type_, spec, state, stops, *rest = row
-    return SubtaskRow(id_, type_, json.loads(spec), SubtaskState(state), json.loads(stops), *rest)
+    stopped = {} if stops == "{}" else json.loads(stops)
+    return SubtaskRow(id_, type_, json.loads(spec), SubtaskState(state), stopped, *rest)

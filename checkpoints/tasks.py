@@ -133,6 +133,17 @@ def artifacts(db: sqlite3.Connection, task: int) -> list[ArtifactRow]:
     return [ArtifactRow(*row) for row in rows]
 
 
+def artifacts_of(db: sqlite3.Connection, task_id: str, subtask: str) -> list[tuple[str, str]]:
+    """(name, sha256) of what one subtask handed out."""
+    rows = db.execute(
+        "SELECT data FROM events WHERE task = (SELECT number FROM tasks WHERE id = ?) AND subtask = ? "
+        "AND type = 'artifact.added' ORDER BY seq",
+        (task_id, subtask),
+    )
+    latest = {one["name"]: one["sha256"] for one in (json.loads(data) for (data,) in rows)}
+    return list(latest.items())
+
+
 def _row(row: tuple[Any, ...]) -> TaskRow:
     number, task_id, context_id, goal, state, options, revision, stops, error, last_seq, created, updated, undo = row
     return TaskRow(

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -22,13 +22,15 @@ from langgraph.types import Command
 
 from holdfast.checkpoints import control, events, subtasks, tasks
 from holdfast.checkpoints.database import Database
-from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld, MissingTypes, StoreError
+from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld, MissingTypes, StoreError, SwitchedOff
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.prune import Pruned, prune
 from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.graphs import orchestrator
-from holdfast.graphs.settings import database_path
+from holdfast.graphs.explain import Explanation, explain
+from holdfast.graphs.settings import database_path, setting
 from holdfast.graphs.task import Task, snapshot
 from holdfast.nodes.orchestration import LOOK_AGAIN, answer, create_task
 from holdfast.nodes.plan import Plan
@@ -45,7 +47,10 @@ WAITED_FOR = TERMINAL | {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}
 class Holdfast:
     """An open database and the tasks that this process works on: ``async with Holdfast.open(path) as hf``."""
 
-    def __init__(self, path: Path, max_workers: int, registry: Registry, lease_seconds: float | None) -> None:
+    def __init__(
+        self, path: Path, max_workers: int, registry: Registry, lease_seconds: float | None, pause_resume: bool
+    ) -> None:
+        self.pause_resume = pause_resume
         self._path, self._max_workers, self._registry = path, max_workers, registry
         self._lease_options = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
         self._runs: dict[str, asyncio.Task[None]] = {}
@@ -61,12 +66,16 @@ class Holdfast:
         max_workers: int = 8,
         registry: Registry = REGISTRY,
         lease_seconds: float | None = None,
+        pause_resume: bool | None = None,
     ) -> Holdfast:
         """The database at ``path`` (else ``HOLDFAST_DB``, else ``.holdfast/holdfast.db``), made if it is not there.
 
         ``max_workers`` is how many subtasks of one task run at once unless the task says otherwise; 0 is no limit.
+        ``pause_resume`` off (also by ``HOLDFAST_PAUSE_RESUME=off``) refuses a person's pause and resume of a task.
         """
-        return cls(database_path(path), max_workers, registry, lease_seconds)
+        if pause_resume is None:
+            pause_resume = str(setting("pause_resume") or "on").lower() not in ("off", "false", "0", "no")
+        return cls(database_path(path), max_workers, registry, lease_seconds, pause_resume)
 
     async def __aenter__(self) -> Holdfast:
         self.database = await asyncio.to_thread(Database, self._path, **self._lease_options)
@@ -93,8 +102,12 @@ class Holdfast:
         on_failure: str | None = None,
         approve: bool = False,
         yes: bool = False,
+        reuse: str | None = None,
     ) -> Task:
-        """Records a new task and begins to work on it; raises BadInput or InvalidPlan before anything is recorded."""
+        """Records a new task and begins to work on it; raises BadInput or InvalidPlan before anything is recorded.
+
+        ``reuse`` names a task whose results are taken for subtasks with equal type, parameters and inputs.
+        """
         fields = {
             "data": [_absolute(path) for path in data],
             "plan": plan.model_dump() if isinstance(plan, Plan) else plan,
@@ -104,6 +117,7 @@ class Holdfast:
             "on_failure": on_failure,
             "approve": approve,
             "yes": yes,
+            "reuse": reuse and await self.database.aread(lambda db: tasks.resolve(db, reuse)),
         }
         row = await create_task(self.services, goal, fields)
         await self._launch(row.id)
@@ -117,7 +131,7 @@ class Holdfast:
         """All tasks, newest first, or those in one state."""
         wanted = TaskState(state) if state else None
         return await self.database.aread(
-            lambda db: [snapshot(self.database, db, row.id) for row in tasks.newest(db, wanted)]
+            lambda db: [snapshot(self.database, db, row.id, eager=False) for row in tasks.newest(db, wanted)]
         )
 
     async def pause(
@@ -130,6 +144,7 @@ class Holdfast:
         Raises IllegalMove for a task that has ended or waits for an answer.
         """
         _known_mode(mode)
+        self._require_switch("paused")
         over = until.timestamp() if until else None
         return await self._control(partial(control.pause, mode=mode, reason=reason, until=over), task_id)
 
@@ -146,6 +161,8 @@ class Holdfast:
             before = tasks.get(db, full).state
             return before != TaskState.SUBMITTED and control.resume(db, full, now).state != before
 
+        if (await self.services.task(full)).state == TaskState.PAUSED:
+            self._require_switch("resumed")
         moved = await self.database.awrite(allow)
         try:
             await self._launch(full)
@@ -183,6 +200,15 @@ class Holdfast:
     async def retry(self, task_id: str, subtask: str) -> Task:
         """Lets a failed or skipped subtask run again while its task has not ended; raises IllegalMove."""
         return await self._control(partial(control.retry, subtask=subtask), task_id, go_on=True)
+
+    async def explain(self, task_id: str) -> Explanation:
+        """What a resume would reuse and run again, and which steps are uncertain; changes nothing."""
+        return await self.database.aread(lambda db: explain(db, tasks.resolve(db, task_id), self._registry))
+
+    async def prune(self, *, older_than: timedelta = timedelta(days=30), keep: int = 0) -> Pruned:
+        """Forgets tasks that ended longer ago than that, but the ``keep`` newest, and gives their space back."""
+        before = self.services.clock() - older_than.total_seconds()
+        return await asyncio.to_thread(prune, self.database, before, keep=keep)
 
     async def wait(self, task_id: str, *, until: Collection[TaskState] = WAITED_FOR) -> Task:
         """Waits until the task's state is in ``until``; by default while it is submitted, working or paused.
@@ -239,6 +265,10 @@ class Holdfast:
             except (LeaseHeld, MissingTypes):
                 log.debug("task %s goes on elsewhere", task_id)
         return await self.get(task_id)
+
+    def _require_switch(self, what: str) -> None:
+        if not self.pause_resume:
+            raise SwitchedOff(what)
 
     async def _require_types(self, task_id: str) -> None:
         """Raises MissingTypes if a subtask that is still to settle has a type that is not registered here."""

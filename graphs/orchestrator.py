@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,7 +29,8 @@ from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.graphs import subtask
-from holdfast.graphs.settings import database_path
+from holdfast.graphs.settings import database_path, type_modules
+from holdfast.graphs.types import load_types
 from holdfast.nodes import builtin, orchestration
 from holdfast.nodes.registry import REGISTRY, Registry
 from holdfast.nodes.services import Services
@@ -37,13 +39,14 @@ from holdfast.nodes.state import Input, Output, State
 T = TypeVar("T")
 Step = Callable[[Services, TaskRow, Lease], Awaitable[dict[str, Any]]]
 Provider = Callable[[], Services]
+Drawn = Callable[[], subtask.Graph]
 Orchestrator = CompiledStateGraph[State, None, Input, Output]
 
 
 def build(provider: Provider, registry: Registry = REGISTRY) -> StateGraph[State, None, Input, Output]:
     """The graph over the services that ``provider`` gives when a node runs."""
     builder = StateGraph(State, input_schema=Input, output_schema=Output)
-    types = subtask.build(registry).compile(name="subtask")  # drawn under supervise; what runs comes with the services
+    types = cache(lambda: subtask.build(registry).compile(name="subtask"))  # only who draws it needs it
     for name in ("plan", "review", "supervise", "finish", "gate"):
         builder.add_node(name, _node(getattr(orchestration, name), provider, types if name == "supervise" else None))
     builder.add_edge(START, "plan")
@@ -57,7 +60,7 @@ def build(provider: Provider, registry: Registry = REGISTRY) -> StateGraph[State
 
 def make_services(database: Database, registry: Registry = REGISTRY, workers: int = 8) -> Services:
     """Services over an open database, with a subtask graph for the types registered now."""
-    return Services(database, registry, subtask.flier(registry), workers)
+    return Services(database, registry, subtask.fly, workers)
 
 
 class open_graph:
@@ -83,7 +86,7 @@ class open_graph:
         await asyncio.to_thread(self._database.close)
 
 
-def _node(step: Step, provider: Provider, drawn: subtask.Graph | None) -> _Node:
+def _node(step: Step, provider: Provider, drawn: Drawn | None) -> _Node:
     async def arun(state: State, config: RunnableConfig) -> dict[str, Any]:
         services = await asyncio.to_thread(provider)
         thread_id = str(config.get("configurable", {}).get("thread_id") or state.get("task") or uuid.uuid4())
@@ -102,13 +105,13 @@ def _node(step: Step, provider: Provider, drawn: subtask.Graph | None) -> _Node:
 class _Node(RunnableLambda[State, dict[str, Any]]):
     """A node's two forms, and the graph that drawings and streams show inside it."""
 
-    def __init__(self, run: Any, arun: Any, name: str, drawn: subtask.Graph | None) -> None:
+    def __init__(self, run: Any, arun: Any, name: str, drawn: Drawn | None) -> None:
         super().__init__(run, arun, name=name)
         self._drawn = drawn
 
     @property
     def deps(self) -> list[Runnable[Any, Any]]:
-        return [self._drawn] if self._drawn else []
+        return [self._drawn()] if self._drawn else []
 
 
 def _onward(state: State) -> str:
@@ -135,6 +138,7 @@ def shared_services() -> Services:
     path = database_path(None)
     with _opening:
         if path not in _open:
+            load_types(type_modules())
             database = Database(path)
             atexit.register(database.close)
             _open[path] = make_services(database)

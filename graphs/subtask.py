@@ -1,8 +1,8 @@
-"""The subtask graph: START → one node per task type → END.  It keeps no checkpoint: a subtask's truth is its rows."""
+"""The subtask graph: START → the node of its type → END.  It keeps no checkpoint: a subtask's truth is its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TypeAlias, TypedDict, cast
 
 from langgraph.graph import END, START, StateGraph
@@ -24,7 +24,7 @@ Graph: TypeAlias = CompiledStateGraph[Subtask, Flight, Subtask, Subtask]
 
 
 def build(registry: Registry) -> StateGraph[Subtask, Flight, Subtask, Subtask]:
-    """The graph for the types that are registered now; compiled without a checkpointer to run, with any to be drawn."""
+    """All types in one graph, START → type → END each: what a drawing shows."""
     types = [kind.name for kind in registry]
     builder = StateGraph(Subtask, context_schema=Flight)
     for name in types:
@@ -34,24 +34,31 @@ def build(registry: Registry) -> StateGraph[Subtask, Flight, Subtask, Subtask]:
     return builder
 
 
-def flier(registry: Registry) -> Callable[[Flight], Awaitable[None]]:
-    """What supervise calls to run one subtask: one invocation of the graph, visible under supervise by its id.
+async def fly(flight: Flight) -> None:
+    """Runs one subtask: one invocation of its type's graph, visible under supervise by the subtask's id.
 
-    The type is known, so the input goes straight to what triggers its node: routing inside the graph would be a
-    superstep of its own and cost half as much again.
+    What an invocation costs grows with the channels of its graph, and routing would be a superstep of its own; so each
+    type has a graph of one node, and the input goes straight to the channel that triggers it.
     """
-    graph: Graph = build(registry).compile(checkpointer=False, name="subtask")
-    triggers = {name: graph.nodes[name].triggers[0] for name in graph.nodes if name != START}
-    direct = graph.copy({"input_channels": list(triggers.values())})
+    graph, trigger = _one(flight.kind.name)
+    await graph.ainvoke(
+        cast(Subtask, {trigger: None}),
+        {"run_name": f"subtask_{flight.id}", "metadata": {"subtask": flight.id}},
+        context=flight,
+        version="v2",  # the first version streams every update to itself, to look for interrupts
+    )
 
-    async def fly(flight: Flight) -> None:
-        await direct.ainvoke(
-            cast(Subtask, {triggers[flight.kind.name]: None}),
-            {"run_name": f"subtask_{flight.id}", "metadata": {"subtask": flight.id}},
-            context=flight,
-        )
 
-    return fly
+@cache
+def _one(name: str) -> tuple[Graph, str]:
+    """The graph of one type, entered at its node, and that node's trigger."""
+    builder = StateGraph(Subtask, context_schema=Flight)
+    builder.add_node(name, _work)
+    builder.add_edge(START, name)
+    builder.add_edge(name, END)
+    graph: Graph = builder.compile(checkpointer=False, name="subtask")
+    trigger = graph.nodes[name].triggers[0]
+    return graph.copy({"input_channels": [trigger]}), trigger
 
 
 async def _work(state: Subtask, runtime: Runtime[Flight]) -> Subtask:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from holdfast.checkpoints import questions, results, subtasks, tasks
@@ -14,7 +15,7 @@ from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import HoldfastError, UnknownSubtask
 from holdfast.checkpoints.events import timestamp
 from holdfast.checkpoints.questions import Question
-from holdfast.checkpoints.states import SubtaskState, TaskState
+from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskState
 from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
 
@@ -71,14 +72,19 @@ class Task:
     updated_at: datetime
     paused_by: str | None
     pause_reason: str | None
-    plan: PlanView
     questions: list[Question]
     artifacts: list[ArtifactRow]
     usage: Mapping[str, Any]
     error: str | None
     options: Mapping[str, Any] = field(repr=False)
-    last_seq: int = 0
-    _read: Callable[[str], Any] = field(repr=False, default=lambda subtask: None)
+    last_seq: int
+    _plan: Callable[[], PlanView] = field(repr=False)
+    _read: Callable[[str], Any] = field(repr=False)
+
+    @property
+    def plan(self) -> PlanView:
+        """The plan with each subtask's state; of a task from a list it is read when it is first asked for."""
+        return self._plan()
 
     def result(self, subtask: str) -> Any:
         """The JSON value that a subtask returned; raises UnknownSubtask, or HoldfastError if it has none yet."""
@@ -108,39 +114,44 @@ class Task:
         }
 
 
-def snapshot(database: Database, db: sqlite3.Connection, task_id: str) -> Task:
-    """The task of that id as it is in this transaction; raises UnknownTask."""
+def snapshot(database: Database, db: sqlite3.Connection, task_id: str, *, eager: bool = True) -> Task:
+    """The task of that id as it is in this transaction; raises UnknownTask.
+
+    Not ``eager``, its plan is read when it is first asked for: a list of tasks need not read every plan.
+    """
     row = tasks.get(db, task_id)
-    all_rows = subtasks.load(db, row.number)
-    rows = [one for one in all_rows if not one.id.startswith("@")]
     who, stop = next(iter(row.stops.items()), (None, {}))
+    rows = cache(lambda: database.read(lambda again: subtasks.load(again, row.number)))
+    if eager:
+        loaded = subtasks.load(db, row.number)
+        rows = cache(lambda: loaded)
     return Task(
         id=row.id,
         context_id=row.context_id,
         goal=row.goal,
         state=row.state,
-        in_flight=_in_flight(database, db, row, all_rows),
+        in_flight=_in_flight(database, db, row),
         stops=sorted(row.stops),
         created_at=_time(row.created_at),
         updated_at=_time(row.updated_at),
         paused_by=who if row.state == TaskState.PAUSED else None,
         pause_reason=stop.get("reason"),
-        plan=PlanView(row.revision, _views(rows)),
         questions=questions.pending(db, row.number),
         artifacts=tasks.artifacts(db, row.number),
         usage={"input_tokens": 0, "output_tokens": 0, "cost": 0.0, "estimated": False},
         error=row.error,
         options=row.options,
         last_seq=row.last_seq,
-        _read=lambda subtask: database.read(lambda db: _result(db, task_id, subtask)),
+        _plan=cache(lambda: PlanView(row.revision, _views([one for one in rows() if not one.id.startswith("@")]))),
+        _read=lambda subtask: database.read(lambda again: _result(again, row.number, task_id, subtask)),
     )
 
 
-def _in_flight(database: Database, db: sqlite3.Connection, task: TaskRow, rows: list[SubtaskRow]) -> int:
+def _in_flight(database: Database, db: sqlite3.Connection, task: TaskRow) -> int:
     """Subtasks that a live runner has under way; what a dead one left as running is not."""
-    if database.owner.runner(db, task.number) is None:
+    if task.state in TERMINAL or database.owner.runner(db, task.number) is None:
         return 0
-    return sum(row.state == SubtaskState.RUNNING for row in rows)
+    return subtasks.running(db, task.number)
 
 
 def _views(rows: list[SubtaskRow]) -> list[SubtaskView]:
@@ -170,9 +181,8 @@ def _shown(row: SubtaskRow, completed: set[str]) -> SubtaskState:
     return row.state
 
 
-def _result(db: sqlite3.Connection, task_id: str, subtask: str) -> Any:
-    task = tasks.get(db, task_id)
-    row = subtasks.find(db, task.number, subtask)
+def _result(db: sqlite3.Connection, task: int, task_id: str, subtask: str) -> Any:
+    row = subtasks.find(db, task, subtask)
     if row is None:
         raise UnknownSubtask(task_id, subtask)
     if row.result is None:

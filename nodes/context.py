@@ -11,15 +11,20 @@ import inspect
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
-from holdfast.checkpoints.errors import StepRepeated
+from holdfast.checkpoints.errors import BadInput, StepRepeated
 from holdfast.checkpoints.questions import Asked
 
 StepFunction = Callable[[], Any] | Callable[[], Awaitable[Any]]
+_logger = logging.getLogger("holdfast.task")
 _step: contextvars.ContextVar[str | None] = contextvars.ContextVar("holdfast_step", default=None)
+
+
+Uncertain = Literal["repeat", "ask", "fail"]
+UNCERTAIN = {"oneOf": [{"enum": ["repeat", "fail"]}, {"type": "object", "required": ["value"]}]}
 
 
 class Unanswered(Exception):
@@ -45,6 +50,7 @@ class Effects(Protocol):
 
     recorded: dict[str, Any]  # values of steps that are on disk
     answers: dict[str, Any]  # by key of the question
+    uncertain: set[str]  # steps that were begun before and have no receipt
 
     def known_step(self, name: str) -> str: ...
     async def begin_step(self, name: str) -> None: ...
@@ -55,16 +61,27 @@ class Effects(Protocol):
     def progress(self, done: float, total: float) -> None: ...
 
 
+class _Log(logging.LoggerAdapter[logging.Logger]):
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
+        return f"{(self.extra or {})['subtask']}: {msg}", kwargs
+
+
 class TaskContext:
     """Handed to each body; valid while that body runs."""
 
     model: Any = None  # a LangChain chat model, when one is set
 
-    def __init__(self, task_id: str, subtask_id: str, attempt: int, effects: Effects) -> None:
+    def __init__(
+        self, task_id: str, subtask_id: str, attempt: int, effects: Effects, uncertain: Uncertain = "repeat"
+    ) -> None:
         self.task_id, self.subtask_id, self.attempt = task_id, subtask_id, attempt
-        self.log = logging.getLogger(f"holdfast.task.{subtask_id}")
-        self._effects = effects
+        self._effects, self._uncertain = effects, uncertain
         self._used: set[str] = set()
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that names the subtask."""
+        return _Log(_logger, {"subtask": self.subtask_id})
 
     @property
     def idempotency_key(self) -> str:
@@ -84,6 +101,11 @@ class TaskContext:
         recorded = self._effects.known_step(name)
         if recorded in self._effects.recorded:
             return self._effects.recorded[recorded]
+        if recorded in self._effects.uncertain and self._uncertain != "repeat":
+            given = await self._uncertain_step(name)
+            if given is not None:
+                await self._effects.begin_step(name)
+                return await self._effects.end_step(name, given["value"])
         await self._effects.begin_step(name)
         token = _step.set(name)
         try:
@@ -112,6 +134,21 @@ class TaskContext:
             return self._effects.answers[known]
         fallback = None if default is None else json.dumps(default, ensure_ascii=False)
         raise Unanswered(Asked(prompt, known, schema, fallback, deadline))
+
+    async def _uncertain_step(self, name: str) -> dict[str, Any] | None:
+        """What to do about a step that may have happened: None to repeat it, or {"value": …} as its receipt."""
+        if self._uncertain == "fail":
+            raise BadInput(
+                f"step {name!r} was begun before and has no receipt: it may have happened; it is not repeated"
+            )
+        answer = await self.ask(
+            f"Step {name!r} of {self.subtask_id} was begun before and has no receipt: it may have happened. What now?",
+            schema=UNCERTAIN,
+            key=f"uncertain {name}",
+        )
+        if answer == "fail":
+            raise BadInput(f"step {name!r} was begun before and was not to be repeated")
+        return None if answer == "repeat" else dict(answer)
 
     def progress(self, done: float, total: float) -> None:
         """Tells whoever watches that ``done`` of ``total`` is done; live only, never stored."""

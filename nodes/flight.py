@@ -27,7 +27,14 @@ from holdfast.nodes.registry import TaskType, require_json
 from holdfast.nodes.scheduler import Asked, Completed, Event, Failed, Stopped
 from holdfast.nodes.services import Services
 
-Recorded = tuple[dict[str, Any], dict[str, Any]]  # steps by name, answers by key
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is on disk of a subtask that ran before."""
+
+    steps: dict[str, Any]  # values by name
+    answers: dict[str, Any]  # by key
+    begun: set[str]  # steps without a receipt
 
 
 class WorkStopped(Exception):
@@ -44,6 +51,8 @@ class Flight:
     context: TaskContext
     outcome: Event | None = None
     value: bytes = b""
+    fingerprint: bytes = b""
+    reused: str | None = None  # the subtask of another task whose result this one takes
     question: questions.Asked | None = None
     stopping: bool = False
     work: asyncio.Task[Any] | None = field(default=None, repr=False)
@@ -65,6 +74,9 @@ class Flight:
         try:
             if self.stopping:
                 raise WorkStopped
+            if self.reused is not None:
+                self.outcome = Completed(self.id)
+                return
             async with asyncio.timeout(self.spec.get("timeout_s")):
                 params = self.kind.validate(self.spec.get("params", {}))
                 value = await self.kind.body(params, self.inputs, self.context)
@@ -98,7 +110,8 @@ class Durable:
     def __init__(
         self, services: Services, lease: Lease, task: TaskRow, subtask: str, recorded: Recorded | None = None
     ) -> None:
-        self.recorded, self.answers = recorded or ({}, {})
+        known = recorded or Recorded({}, {}, set())
+        self.recorded, self.answers, self.uncertain = known.steps, known.answers, known.begun
         self._services, self._lease, self._task, self._subtask = services, lease, task, subtask
 
     async def begin_step(self, name: str) -> None:
@@ -196,6 +209,6 @@ async def recorded(services: Services, task: int, subtask: str) -> Recorded:
 
     def read(db: Any) -> Recorded:
         steps = {name: json.loads(results.get(db, number)) for name, number in subtasks.steps(db, task, subtask)}
-        return steps, questions.answers(db, task, subtask)
+        return Recorded(steps, questions.answers(db, task, subtask), subtasks.begun(db, task, subtask))
 
     return await services.database.aread(read)

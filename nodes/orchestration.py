@@ -41,7 +41,16 @@ APPROVAL = {
 }
 LOOK_AGAIN = {"holdfast": "look again"}  # resumes the interrupt of a task whose row says whether it may go on
 Update = dict[str, Any]
-OPTIONS = ("data", "out", "workers", "on_question", "on_failure", "approve", "yes")  # of Input, kept in the task's row
+OPTIONS = (
+    "data",
+    "out",
+    "workers",
+    "on_question",
+    "on_failure",
+    "approve",
+    "yes",
+    "reuse",
+)  # of Input, kept in the task's row
 
 
 async def open_task(services: Services, thread_id: str, state: State) -> TaskRow:
@@ -83,7 +92,7 @@ async def plan(services: Services, task: TaskRow, lease: Lease) -> Update:
         task = await _move(services, task, lease, TaskEvent.START)
     if blocked := _blocked(task, "plan"):
         return blocked
-    if not any(not _built_in(row) for row in await _rows(services, task)):
+    if not await services.database.aread(lambda db: subtasks.planned(db, task.number)):
         made = await _planned(services, task, lease)
         if made is None:
             return _blocked(await services.task(task.id), "plan") or {"goto": "finish"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -23,4 +24,4 @@ class PlanParams(BaseModel):
 @task_type("plan")
 async def plan(params: PlanParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Decompose a goal into subtasks with dependencies."""
-    return {"subtasks": make_plan(params.goal, params.data)}
+    return {"subtasks": await asyncio.to_thread(make_plan, params.goal, params.data)}

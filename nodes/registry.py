@@ -7,17 +7,19 @@ pydantic model, which validates a plan's ``params`` before anything starts; the 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import inspect
 import json
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast.checkpoints.errors import BadInput, HoldfastError, UnknownTaskType
-from holdfast.nodes.context import TaskContext
+from holdfast.nodes.context import TaskContext, Uncertain
 
 Compensation = Callable[[Any, Any, TaskContext], Awaitable[None]]
 Body = Callable[[Any, dict[str, Any], TaskContext], Awaitable[Any]]
@@ -43,6 +45,8 @@ class TaskType:
     description: str
     version: str = "1"
     compensate: Compensation | None = None
+    uncertain: Uncertain = "repeat"
+    reads: Callable[[Any], Iterable[Path]] | None = None
 
     async def undo(self, params: Any, result: Any, ctx: TaskContext) -> None:
         """Runs the compensation, which the type has to have."""
@@ -52,6 +56,19 @@ class TaskType:
     def validate(self, params: Mapping[str, Any]) -> BaseModel | dict[str, Any]:
         """The parameters as the body takes them; raises pydantic's ValidationError."""
         return self.params.model_validate(dict(params)) if self.params else dict(params)
+
+    def fingerprint(self, params: Mapping[str, Any], inputs: Mapping[str, bytes]) -> bytes:
+        """16 bytes that are equal for equal type, version, parameters and inputs (committed JSON, by dependency).
+
+        Reads the files that the type ``reads``; raises BadInput or OSError if they cannot be.
+        """
+        digest = hashlib.sha256(json.dumps([self.name, self.version, params], sort_keys=True).encode())
+        for name in sorted(inputs):
+            digest.update(hashlib.sha256(inputs[name]).digest())
+        for path in self.reads(self.validate(params)) if self.reads else ():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.digest()[:16]
 
     def faults(self, params: Mapping[str, Any]) -> list[str]:
         """One "field: reason" for each parameter that does not fit; empty if all do."""
@@ -98,23 +115,31 @@ class Registry:
 
 
 REGISTRY = Registry()
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def task_type(
-    name: str, *, version: str = "1", compensate: Compensation | None = None, registry: Registry = REGISTRY
+    name: str,
+    *,
+    version: str = "1",
+    compensate: Compensation | None = None,
+    uncertain: Uncertain = "repeat",
+    reads: Callable[[Any], Iterable[Path]] | None = None,
+    registry: Registry = REGISTRY,
 ) -> Callable[[Body], Body]:
     """Registers an async function ``(params, inputs, ctx)`` as the task type ``name``; returns it unchanged.
 
     ``compensate``, an async function ``(params, result, ctx)``, undoes what the type did, when a task is rolled back.
+    ``uncertain`` is what happens to a step that was begun before a crash and has no receipt: ``repeat`` it, ``ask`` a
+    person, or ``fail``.  ``reads`` tells the files that the typed parameters name: their content is an input as well.
 
     Raises InvalidTaskType if the function is not async, does not take three parameters, or types the first with
     something other than a pydantic model (``dict`` means: no validation).
     """
 
     def register(body: Body) -> Body:
-        registry.register(
-            TaskType(name, body, _params_model(name, body), inspect.getdoc(body) or "", version, compensate)
-        )
+        params, description = _params_model(name, body), inspect.getdoc(body) or ""
+        registry.register(TaskType(name, body, params, description, version, compensate, uncertain, reads))
         return body
 
     return register
@@ -143,7 +168,6 @@ def _origin(body: Body) -> str:
 def require_json(value: Any, what: str) -> bytes:
     """``value`` as canonical JSON bytes (UTF-8, sorted keys); raises BadInput if it is not a JSON value."""
     try:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return text.encode()
+        return _encode(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{what} has to be a JSON value: {error}") from None

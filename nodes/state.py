@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict  # pydantic makes no schema of typing's before Python 3.12
 
 
 class Input(BaseModel):
@@ -31,6 +32,9 @@ class Input(BaseModel):
     )
     approve: bool = Field(default=False, description="Ask for approval of the plan before it runs.")
     yes: bool = Field(default=False, description="Take the default answer of every question that has one.")
+    reuse: str | None = Field(
+        default=None, description="Id of a task whose results are taken where type, parameters and inputs are equal."
+    )
     plan: dict[str, Any] | None = Field(
         default=None, description="A plan to run as it is, as in a plan file; none: one is made from goal and data."
     )
@@ -47,6 +51,7 @@ class State(TypedDict, total=False):
     on_failure: str | None
     approve: bool
     yes: bool
+    reuse: str | None
     plan: dict[str, Any] | None
     task: str
     revision: int

@@ -13,9 +13,10 @@ import json
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from holdfast.checkpoints import control, events, subtasks, tasks
-from holdfast.checkpoints.errors import HandedOver
+from holdfast.checkpoints.errors import BadInput, HandedOver
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.questions import Asked
@@ -24,6 +25,7 @@ from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.flight import Durable, Flight, recorded
+from holdfast.nodes.registry import TaskType
 from holdfast.nodes.scheduler import (
     Ask,
     Command,
@@ -165,8 +167,10 @@ class Shift:
         task = self._lease.task
         match command:
             case Record(subtask):
-                done = subtasks.complete(db, task, subtask, self._flights[subtask].value, now)
-                return [News("subtask.completed", subtask)] if done else []
+                flight = self._flights[subtask]
+                hit = [News("cache.hit", subtask, {"from": flight.reused})] * (flight.reused is not None)
+                done = subtasks.complete(db, task, subtask, flight.value, now, flight.fingerprint)
+                return [*hit, News("subtask.completed", subtask)] if done else []
             case Fail(subtask, error, policy):
                 return self._write_failure(db, subtask, error, policy, now)
             case Skip(subtask, reason):
@@ -234,9 +238,24 @@ class Shift:
         known = await recorded(self._services, self._lease.task, subtask) if ran else None
         self._again.add(subtask)
         effects = Durable(self._services, self._lease, self._task, subtask, known)
-        context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects)
-        inputs = {name: json.loads(body) for name, body in (await self._inputs(row)).items()}
-        return Flight(self._services.registry.get(row.type), row.spec, inputs, context)
+        kind = self._services.registry.get(row.type)
+        context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects, kind.uncertain)
+        bodies = await self._inputs(row)
+        flight = Flight(kind, row.spec, {name: json.loads(body) for name, body in bodies.items()}, context)
+        flight.fingerprint = await _fingerprint(kind, row, bodies)
+        if source := self._task.options.get("reuse"):
+            await self._take_over(flight, source)
+        return flight
+
+    async def _take_over(self, flight: Flight, source: str) -> None:
+        """Takes the result, and the artifacts, of an equal subtask of another task, if it has one."""
+        found = await self._services.database.aread(lambda db: subtasks.equal(db, source, flight.fingerprint))
+        if flight.fingerprint and found:
+            flight.reused, flight.value = found
+            for name, sha256 in await self._services.database.aread(
+                partial(tasks.artifacts_of, task_id=source, subtask=flight.reused)
+            ):
+                await flight.context.artifact(name, self._services.database.files.checked(sha256))
 
     async def _inputs(self, row: SubtaskRow) -> dict[str, bytes]:
         """The committed results of a subtask's dependencies: from this shift's memory, else from the file."""
@@ -262,7 +281,8 @@ class Shift:
                 self._hear(event)
             self._obey(_mode(task, self.handed_over))
             try:
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 may swallow a cancel
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
@@ -290,6 +310,17 @@ class Shift:
         if mode == "now":
             for flight in self._flights.values():
                 flight.stop()
+
+
+async def _fingerprint(kind: TaskType, row: SubtaskRow, inputs: Mapping[str, bytes]) -> bytes:
+    """The fingerprint of a subtask's inputs; empty if a file that it reads cannot be read, which its body will tell."""
+    params = row.spec.get("params", {})
+    if not kind.reads:
+        return kind.fingerprint(params, inputs)
+    try:
+        return await asyncio.to_thread(kind.fingerprint, params, inputs)
+    except (OSError, BadInput):
+        return b""
 
 
 def jobs(rows: Sequence[SubtaskRow], learned: Mapping[str, float], on_failure: str | None = None) -> list[Job]:

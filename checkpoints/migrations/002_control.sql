@@ -17,3 +17,4 @@ CREATE TABLE questions(
 ) WITHOUT ROWID;
 
 ALTER TABLE tasks ADD COLUMN rollback TEXT;  -- 'fail' or 'cancel': compensations are to run, and how it ends then
+ALTER TABLE subtasks ADD COLUMN fingerprint BLOB;  -- of type, version, params and inputs: equal ones give equal results

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.reading import MAX_CELLS, collect
+from holdfast.nodes.data.sources import find_sources
 from holdfast.nodes.registry import task_type
+from holdfast.nodes.scratch import scratch_folder
 
 
 class CollectParams(BaseModel):
@@ -23,11 +24,15 @@ class CollectParams(BaseModel):
     max_cells: int = Field(MAX_CELLS, gt=0, description="refuse anything larger")
 
 
-@task_type("collect_data")
+def _files(params: CollectParams) -> list[Path]:
+    return [source.path for source in find_sources(params.paths)]
+
+
+@task_type("collect_data", reads=_files)
 async def collect_data(params: CollectParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Read data files (CSV, TSV, JSON, Parquet; files, folders, patterns) and keep their rows in one file."""
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
-        target = Path(folder) / "data.parquet"
+    async with scratch_folder() as folder:
+        target = folder / "data.parquet"
         collected = await asyncio.to_thread(collect, params.paths, target, params.max_cells)
         kept = collected.model_copy(update={"data": await ctx.store(target)})
     return {"collected": kept.model_dump(mode="json")}

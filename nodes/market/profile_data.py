@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,15 @@ from holdfast.nodes.data.profile import opened, understand
 from holdfast.nodes.market import quality, words
 from holdfast.nodes.market.findings import result_with
 from holdfast.nodes.registry import NoParams, task_type
+from holdfast.nodes.scratch import scratch_folder
 
 
 @task_type("profile_data")
 async def profile_data(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Decide what each column is for, check the quality of the data and write the section "Data quality"."""
     collected = Collected.model_validate(result_with(inputs, "collected"))
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
-        target = Path(folder) / "cells.parquet"
+    async with scratch_folder() as folder:
+        target = folder / "cells.parquet"
         profile, section = await asyncio.to_thread(_profiled, collected, ctx.stored(collected.data), target)
         profile.cells = await ctx.store(target)
     about = [list(pair) for pair in title_block(profile)]

@@ -160,7 +160,8 @@ async def _drawings(document: Document, found: Gathered, ctx: TaskContext) -> di
     for figure in _figures(document.sections):
         name = slug(figure.name)
         if stored := found.figures.get(name):
-            parts = {part: ctx.stored(stored[part]).read_bytes() for part in ("spec", "svg", "png", "page")}
+            paths = {part: ctx.stored(stored[part]) for part in ("spec", "svg", "png", "page")}
+            parts = {part: await asyncio.to_thread(path.read_bytes) for part, path in paths.items()}
             drawings[name] = Drawing(name=name, **parts)
         else:
             drawings[name] = await asyncio.to_thread(draw, figure)

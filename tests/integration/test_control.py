@@ -398,3 +398,16 @@ async def test_after_its_deadline_a_question_takes_its_default_or_its_subtask_is
     assert done.result("b") == "usual"
     assert done.plan["n"].state == "failed"
     assert "was not answered in time" in done.plan["n"].error
+
+
+async def test_a_new_task_takes_equal_results_of_another_and_runs_the_rest(hf, tmp_path):
+    first = await hf.start("x", plan=chain("a", "b", "c", type_="c_undoable"))
+    await ended(hf, first.id)
+    assert RAN == ["a", "b", "c"]
+    changed = chain("a", "b", "c", type_="c_undoable")
+    changed["subtasks"][1]["params"] = {"other": 1}
+    second = await hf.start("x", plan=changed, reuse=first.id[:8])
+    done = await ended(hf, second.id)
+    assert done.state == TaskState.COMPLETED
+    assert RAN == ["a", "b", "c", "b"]  # c has equal inputs again, because b returned the same
+    assert [event.subtask async for event in hf.events(second.id) if event.type == "cache.hit"] == ["a", "c"]

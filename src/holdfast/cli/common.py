@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -48,7 +48,7 @@ class Target:
 
     @contextmanager
     def reading(self) -> Iterator[Store]:
-        """The open database, for commands that only look."""
+        """The open database, for commands that only look, or change rows and leave the work to others."""
         from holdfast.cli.store import Store
 
         store = Store(self.existing())
@@ -56,6 +56,10 @@ class Target:
             yield store
         finally:
             store.close()
+
+    def resume(self, task: str, types: Sequence[str] = ()) -> str:
+        """The command that carries on with a task."""
+        return self.command("resume", task[:8], *(word for one in types for word in ("--types", one)))
 
     def command(self, *words: str) -> str:
         """A command as a person types it to reach this database."""
@@ -80,6 +84,14 @@ def shared(command: Command) -> Command:
         return outcome
 
     return with_target  # type: ignore[return-value]
+
+
+def switched_on() -> bool:
+    """Whether tasks may be paused and resumed here: the setting ``pause_resume``."""
+    from holdfast.graphs.settings import setting
+
+    value = setting("pause_resume")
+    return value is None or str(value).lower() not in ("off", "false", "0", "no")
 
 
 def emit(value: Any) -> None:

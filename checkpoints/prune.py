@@ -1,0 +1,79 @@
+"""Retention: forgets tasks that ended long ago, and gives their space back.
+
+What a resume needs is never touched: a task that has not ended keeps all its rows, and of its checkpoints the latest.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from dataclasses import dataclass
+
+from holdfast.checkpoints.database import Database
+from holdfast.checkpoints.states import TERMINAL
+
+TABLES = ("subtasks", "steps", "events", "artifacts", "questions", "leases")
+GRACE_SECONDS = 3600
+_HASH = re.compile(r"\b[0-9a-f]{64}\b")
+_ENDED = ", ".join(f"'{state}'" for state in sorted(TERMINAL))
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was forgotten, and how many bytes the database and its files shrank by."""
+
+    tasks: int
+    files: int
+    bytes: int
+
+
+def prune(database: Database, before: float, *, keep: int = 0) -> Pruned:
+    """Forgets tasks that ended and were last changed before that time (seconds since 1970), but the ``keep`` newest."""
+    size = _size(database)
+    forgotten = database.write(lambda db: _forget(db, before, keep))
+    wanted = database.read(_hashes)
+    young = time.time() - GRACE_SECONDS  # a subtask under way may have stored it and not named it yet
+    removed = [path for path in database.files.all() if path.name not in wanted and path.stat().st_mtime < young]
+    for path in removed:
+        path.unlink()
+    database.compact()
+    return Pruned(forgotten, len(removed), max(0, size - _size(database)))
+
+
+def _forget(db: sqlite3.Connection, before: float, keep: int) -> int:
+    rows = db.execute(
+        f"SELECT number, id FROM tasks WHERE state IN ({_ENDED}) AND updated_at < ? "
+        "AND number NOT IN (SELECT number FROM tasks ORDER BY number DESC LIMIT ?)",
+        (before, keep),
+    ).fetchall()
+    for number, task_id in rows:
+        for table in TABLES:
+            db.execute(f"DELETE FROM {table} WHERE task = ?", (number,))
+        for table in ("checkpoints", "writes"):
+            db.execute(f"DELETE FROM {table} WHERE thread_id = ?", (task_id,))
+        db.execute("DELETE FROM tasks WHERE number = ?", (number,))
+    latest = "SELECT thread_id, checkpoint_ns, max(checkpoint_id) FROM checkpoints GROUP BY thread_id, checkpoint_ns"
+    for table in ("writes", "checkpoints"):
+        db.execute(
+            f"DELETE FROM {table} WHERE thread_id IN (SELECT id FROM tasks) "
+            f"AND (thread_id, checkpoint_ns, checkpoint_id) NOT IN ({latest})"
+        )
+    db.execute(
+        "DELETE FROM results WHERE number NOT IN (SELECT result FROM subtasks WHERE result IS NOT NULL "
+        "UNION SELECT result FROM steps WHERE result IS NOT NULL)"
+    )
+    return len(rows)
+
+
+def _hashes(db: sqlite3.Connection) -> set[str]:
+    """Every stored file that a task may still read: those it handed out, and those its results name."""
+    named = {sha256 for (sha256,) in db.execute("SELECT sha256 FROM artifacts")}
+    for (body,) in db.execute("SELECT body FROM results"):
+        named.update(_HASH.findall(body.decode()))
+    return named
+
+
+def _size(database: Database) -> int:
+    paths = [database.path, database.path.with_name(database.path.name + "-wal"), *database.files.all()]
+    return sum(path.stat().st_size for path in paths if path.exists())
