@@ -117,6 +117,20 @@ def complete(
     return db.execute(_COMPLETE, (now, results.put(db, body), fingerprint, task, subtask)).rowcount == 1
 
 
+def stand_in(db: sqlite3.Connection, task: int, fallback: str, failed: str) -> None:
+    """Lets the result of a fallback stand for the failed subtask's, which stays failed."""
+    db.execute(
+        "UPDATE subtasks SET result = (SELECT result FROM subtasks WHERE task = ? AND id = ?) "
+        "WHERE task = ? AND id = ?",
+        (task, fallback, task, failed),
+    )
+
+
+def has_result(row: SubtaskRow) -> bool:
+    """Whether others can go on from the subtask: it completed, or its fallback did in its place."""
+    return row.state == SubtaskState.COMPLETED or (row.state == SubtaskState.FAILED and row.result is not None)
+
+
 def equal(db: sqlite3.Connection, task_id: str, fingerprint: bytes) -> tuple[str, bytes] | None:
     """A completed subtask of another task with equal type, parameters and inputs: (its id, its result)."""
     row = db.execute(

@@ -5,13 +5,15 @@ The context decides nothing and owns no disk: ``Effects`` does, which supervise 
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import hashlib
 import inspect
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -77,6 +79,26 @@ class TaskContext:
         self.task_id, self.subtask_id, self.attempt = task_id, subtask_id, attempt
         self._effects, self._uncertain = effects, uncertain
         self._used: set[str] = set()
+        self._limit: tuple[float, asyncio.Timeout] | None = None
+
+    @asynccontextmanager
+    async def idle_limit(self, seconds: float | None) -> AsyncIterator[None]:
+        """Raises TimeoutError when the body begins or ends no step and tells no progress for so long."""
+        if seconds is None:
+            yield
+            return
+        async with asyncio.timeout(seconds) as timeout:
+            self._limit = seconds, timeout
+            yield
+
+    @property
+    def was_idle(self) -> bool:
+        """Whether that limit has run out."""
+        return self._limit is not None and self._limit[1].expired()
+
+    def _active(self) -> None:
+        if self._limit and not self._limit[1].expired():
+            self._limit[1].reschedule(asyncio.get_running_loop().time() + self._limit[0])
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -106,6 +128,7 @@ class TaskContext:
             if given is not None:
                 await self._effects.begin_step(name)
                 return await self._effects.end_step(name, given["value"])
+        self._active()
         await self._effects.begin_step(name)
         token = _step.set(name)
         try:
@@ -114,6 +137,7 @@ class TaskContext:
                 value = await value
         finally:
             _step.reset(token)
+        self._active()
         return await self._effects.end_step(name, value)
 
     async def ask(
@@ -152,6 +176,7 @@ class TaskContext:
 
     def progress(self, done: float, total: float) -> None:
         """Tells whoever watches that ``done`` of ``total`` is done; live only, never stored."""
+        self._active()
         self._effects.progress(done, total)
 
     async def store(self, data: bytes | str | os.PathLike[str]) -> str:

@@ -71,14 +71,15 @@ class Flight:
     async def run(self) -> None:
         """Runs the body to its outcome."""
         self.work = asyncio.current_task()
+        limit = asyncio.timeout(self.spec.get("timeout_s"))
         try:
             if self.stopping:
                 raise WorkStopped
             if self.reused is not None:
                 self.outcome = Completed(self.id)
                 return
-            async with asyncio.timeout(self.spec.get("timeout_s")):
-                params = self.kind.validate(self.spec.get("params", {}))
+            params = self.kind.validate(self.spec.get("params", {}))
+            async with limit, self.context.idle_limit(self.spec.get("idle_timeout_s")):
                 value = await self.kind.body(params, self.inputs, self.context)
             self.value = require_json(value, f"what subtask {self.id!r} returns")
             self.outcome = Completed(self.id)
@@ -92,16 +93,20 @@ class Flight:
             self.question, self.outcome = signal.asked, Asked(self.id)
         except (StoreError, LeaseLost, GraphBubbleUp):
             raise
-        except TimeoutError:
-            self.outcome = Failed(self.id, f"it took longer than its limit of {self.spec.get('timeout_s')} s")
         except BadInput as error:
             self.outcome = Failed(self.id, str(error), final=True)
         except Exception as error:
-            self.context.log.debug("subtask %s failed", self.id, exc_info=True)
-            text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
-            self.outcome = Failed(self.id, text)
+            self.context.log.debug("failed", exc_info=True)
+            self.outcome = Failed(self.id, self._sentence(error, limit))
         finally:
             self.work = None
+
+    def _sentence(self, error: Exception, limit: asyncio.Timeout) -> str:
+        if isinstance(error, TimeoutError) and limit.expired():
+            return f"it took longer than its limit of {self.spec['timeout_s']} s"
+        if isinstance(error, TimeoutError) and self.context.was_idle:
+            return f"it did nothing for its limit of {self.spec['idle_timeout_s']} s"
+        return str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
 
 
 class Durable:

@@ -285,7 +285,7 @@ def _ending(task: TaskRow, rows: list[SubtaskRow]) -> tuple[TaskEvent, str | Non
 
 def _failure(rows: list[SubtaskRow]) -> str | None:
     """Why the task failed, or None."""
-    failed = [row for row in rows if row.state == SubtaskState.FAILED]
+    failed = [row for row in rows if row.state == SubtaskState.FAILED and not subtasks.has_result(row)]
     if not failed:
         return None
     first = f"{failed[0].id}: {failed[0].error}" if not _built_in(failed[0]) else failed[0].error

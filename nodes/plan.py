@@ -32,7 +32,12 @@ class Resources(BaseModel):
 
 
 class Subtask(BaseModel):
-    """One unit of a plan.  ``estimated_time`` is in minutes, ``timeout_s`` in seconds for one attempt."""
+    """One unit of a plan.
+
+    ``estimated_time`` is in minutes.  ``timeout_s`` limits one attempt, in seconds, ``idle_timeout_s`` the time without
+    a step or progress.  ``fallback`` names a subtask that runs only if this one fails for good; its result then stands
+    for this one's.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +51,9 @@ class Subtask(BaseModel):
     resources: Resources = Resources()
     priority: int = 0
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    idle_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     retries: int = Field(2, ge=0, le=100)
+    fallback: str | None = None
     on_failure: Literal["continue", "fail_fast", "rollback", "ask"] | None = None
 
     def compact(self) -> dict[str, Any]:
@@ -95,7 +102,7 @@ class Plan(BaseModel):
             return ["it has no subtasks; give at least one"]
         if len(self.subtasks) > MAX_SUBTASKS:
             return [f"it has {len(self.subtasks):,} subtasks; at most {MAX_SUBTASKS:,} are allowed"]
-        structural = [*self._id_faults(), *self._dependency_faults()]
+        structural = [*self._id_faults(), *self._dependency_faults(), *self._fallback_faults()]
         cycles = [] if _duplicated(self.subtasks) else self._cycle_faults()
         return [*structural, *cycles, *self._type_faults(registry)]
 
@@ -119,6 +126,21 @@ class Plan(BaseModel):
                     yield f"subtask {subtask.id!r} depends on {dependency!r}, which is not in the plan"
                 elif times > 1:
                     yield f"subtask {subtask.id!r} lists {dependency!r} {times} times"
+
+    def _fallback_faults(self) -> Iterable[str]:
+        by_id = {subtask.id: subtask for subtask in self.subtasks}
+        stands_in = Counter(subtask.fallback for subtask in self.subtasks if subtask.fallback)
+        for subtask in self.subtasks:
+            other = by_id.get(subtask.fallback or "")
+            if subtask.fallback and (other is None or other is subtask):
+                name = subtask.fallback
+                yield f"subtask {subtask.id!r} has the fallback {name!r}, which is no other subtask of the plan"
+            elif other and (stands_in[other.id] > 1 or other.fallback):
+                yield f"the fallback {other.id!r} has to stand in for one subtask and have no fallback itself"
+            elif other and any(other.id in one.dependencies for one in self.subtasks):
+                yield f"the fallback {other.id!r} cannot be depended on; depend on {subtask.id!r}"
+            elif other and not set(other.dependencies) <= set(subtask.dependencies):
+                yield f"the fallback {other.id!r} may depend only on what {subtask.id!r} depends on"
 
     def _cycle_faults(self) -> Iterable[str]:
         for cycle in _cycles({s.id: [d for d in s.dependencies if d != s.id] for s in self.subtasks}):

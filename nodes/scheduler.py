@@ -29,6 +29,7 @@ class Job:
     retries: int = 0
     attempts: int = 0
     on_failure: str = "continue"
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +193,15 @@ class Scheduler:
         self._held = set(held)
         self._parked: set[str] = set()  # held ones whose turn had come
         self._halted = False
+        self._stands_for = {job.fallback: job.id for job in jobs if job.fallback}
 
     def begin(self) -> list[Command]:
         """The first commands: what may start at once, and what can never start."""
-        skipped = [command for subtask in list(self._dead) for command in self._skip_users(subtask)]
+        awaited = {spare for spare, subtask in self._stands_for.items() if subtask in self._dead} - set(self._dead)
+        lost = [subtask for subtask in self._dead if self._jobs[subtask].fallback not in awaited]
+        skipped = [command for subtask in lost for command in self._skip_users(subtask)]
         for subtask, missing in self._missing.items():
-            if not missing and subtask not in self._done and subtask not in self._dead:
+            if not missing and subtask not in self._done and subtask not in self._dead and not self._spare(subtask):
                 self._offer(subtask)
         return skipped + self._starts()
 
@@ -233,11 +237,15 @@ class Scheduler:
     def _completed(self, event: Completed) -> list[Command]:
         self._running.discard(event.subtask)
         self._done.add(event.subtask)
-        for user in self._users[event.subtask]:
+        for user in self._users[self._stands_for.get(event.subtask, event.subtask)]:
             self._missing[user] -= 1
-            if not self._missing[user] and user not in self._dead:
+            if not self._missing[user] and user not in self._dead and not self._spare(user):
                 self._offer(user)
-        return [Record(event.subtask)]
+        spare = self._jobs[event.subtask].fallback
+        if spare is None:
+            return [Record(event.subtask)]
+        self._dead[spare] = f"{event.subtask!r} completed, so its fallback is not needed"
+        return [Record(event.subtask), Skip(spare, self._dead[spare])]
 
     def _failed(self, event: Failed) -> list[Command]:
         self._running.discard(event.subtask)
@@ -252,9 +260,11 @@ class Scheduler:
             self._parked.add(event.subtask)
             return [Consult(event.subtask, event.error)]
         self._dead[event.subtask] = event.error
+        if self._jobs[event.subtask].fallback:
+            policy = "continue"
         self._halted = self._halted or policy != "continue"
-        skipped = self._skip_users(event.subtask) if policy == "continue" else []
-        return [Fail(event.subtask, event.error, policy), *skipped]
+        followed = self._give_up(event.subtask) if policy == "continue" else []
+        return [Fail(event.subtask, event.error, policy), *followed]
 
     def _stopped(self, event: Stopped) -> list[Command]:
         self._running.discard(event.subtask)
@@ -325,14 +335,28 @@ class Scheduler:
                 commands.append(Start(subtask))
         return commands
 
+    def _spare(self, subtask: str) -> bool:
+        """Whether a subtask is a fallback that nothing needs yet."""
+        stands_for = self._stands_for.get(subtask)
+        return stands_for is not None and stands_for not in self._dead
+
+    def _give_up(self, subtask: str) -> list[Command]:
+        """What follows from a failure for good: the fallback's turn, if there is one, else its users are skipped."""
+        spare = self._jobs[subtask].fallback
+        if spare is None:
+            return self._skip_users(self._stands_for.get(subtask, subtask))
+        self._offer(spare)  # it needs nothing that the failed one did not have
+        return []
+
     def _skip_users(self, subtask: str) -> list[Command]:
-        """Skips all that depends on a subtask that will never complete."""
+        """Skips all that depends on a subtask that will never complete, and the fallbacks of what is skipped."""
         commands: list[Command] = []
         cause = [subtask]
         while cause:
             lost = cause.pop()
-            for user in self._users[lost]:
-                if user not in self._dead and user not in self._done:
+            spare = [self._jobs[lost].fallback] if self._jobs[lost].fallback else []
+            for user in [*spare, *self._users[lost]]:
+                if user and user not in self._dead and user not in self._done:
                     self._dead[user] = f"{lost!r}, which it depends on, did not complete"
                     commands.append(Skip(user, self._dead[user]))
                     cause.append(user)

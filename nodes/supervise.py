@@ -94,10 +94,11 @@ class Shift:
         self.scheduler = Scheduler(
             jobs(rows, learned, task.options.get("on_failure")),
             services.workers if workers is None else workers,
-            completed=[row.id for row in rows if row.state == SubtaskState.COMPLETED],
-            dead={row.id: row.error or "" for row in rows if row.state in SETTLED - {SubtaskState.COMPLETED}},
+            completed=[row.id for row in rows if subtasks.has_result(row)],
+            dead={row.id: row.error or "" for row in rows if row.state in SETTLED and not subtasks.has_result(row)},
             held=[row.id for row in rows if row.stops or row.state == SubtaskState.INPUT_REQUIRED],
         )
+        self._stands_for = {row.spec["fallback"]: row.id for row in rows if row.spec.get("fallback")}
         self._values: dict[str, bytes] = {}  # results of this shift that a successor still needs, as committed
         self._needed = _needs(rows)
         self._flights: dict[str, Flight] = {}
@@ -170,6 +171,8 @@ class Shift:
                 flight = self._flights[subtask]
                 hit = [News("cache.hit", subtask, {"from": flight.reused})] * (flight.reused is not None)
                 done = subtasks.complete(db, task, subtask, flight.value, now, flight.fingerprint)
+                if subtask in self._stands_for:
+                    subtasks.stand_in(db, task, subtask, self._stands_for[subtask])
                 return [*hit, News("subtask.completed", subtask)] if done else []
             case Fail(subtask, error, policy):
                 return self._write_failure(db, subtask, error, policy, now)
@@ -341,6 +344,7 @@ def jobs(rows: Sequence[SubtaskRow], learned: Mapping[str, float], on_failure: s
             row.spec.get("retries", 2),
             row.attempts,
             row.spec.get("on_failure") or on_failure or "continue",
+            row.spec.get("fallback"),
         )
         for row in rows
     ]
@@ -382,8 +386,8 @@ def progress_of(rows: Sequence[SubtaskRow], now: float) -> tuple[int, float]:
     """(settled subtasks, expected seconds still ahead on the longest chain)."""
     scheduler = Scheduler(
         jobs(rows, {}),
-        completed=[row.id for row in rows if row.state == SubtaskState.COMPLETED],
-        dead={row.id: "" for row in rows if row.state in SETTLED - {SubtaskState.COMPLETED}},
+        completed=[row.id for row in rows if subtasks.has_result(row)],
+        dead={row.id: "" for row in rows if row.state in SETTLED and not subtasks.has_result(row)},
     )
     elapsed = {row.id: now - row.started_at for row in rows if row.state == SubtaskState.RUNNING and row.started_at}
     return sum(row.state in SETTLED for row in rows), scheduler.remaining(elapsed)

@@ -411,3 +411,62 @@ async def test_a_new_task_takes_equal_results_of_another_and_runs_the_rest(hf, t
     assert done.state == TaskState.COMPLETED
     assert RAN == ["a", "b", "c", "b"]  # c has equal inputs again, because b returned the same
     assert [event.subtask async for event in hf.events(second.id) if event.type == "cache.hit"] == ["a", "c"]
+
+
+async def test_a_fallback_takes_the_place_of_one_that_failed(hf):
+    BROKEN.add("bad")
+    plan = {
+        "subtasks": [
+            {"id": "bad", "type": "c_undoable", "retries": 0, "fallback": "spare"},
+            {"id": "spare", "type": "c_undoable"},
+            {"id": "user", "type": "c_undoable", "dependencies": ["bad"]},
+        ]
+    }
+    task = await hf.start("x", plan=plan)
+    done = await ended(hf, task.id)
+    assert done.state == TaskState.COMPLETED
+    assert states(done) == {"bad": "failed", "spare": "completed", "user": "completed"}
+    assert done.result("bad") == "spare"
+
+
+async def test_a_fallback_that_is_not_needed_is_skipped(hf):
+    plan = {
+        "subtasks": [
+            {"id": "good", "type": "c_undoable", "fallback": "spare"},
+            {"id": "spare", "type": "c_undoable"},
+        ]
+    }
+    done = await ended(hf, (await hf.start("x", plan=plan)).id)
+    assert (done.state, states(done)) == (TaskState.COMPLETED, {"good": "completed", "spare": "skipped"})
+    assert RAN == ["good"]
+
+
+async def test_a_fallback_that_fails_too_takes_the_users_with_it(hf):
+    BROKEN.update({"bad", "bad2"})
+    plan = {
+        "subtasks": [
+            {"id": "bad", "type": "c_undoable", "retries": 0, "fallback": "bad2"},
+            {"id": "bad2", "type": "c_undoable", "retries": 0},
+            {"id": "user", "type": "c_undoable", "dependencies": ["bad"]},
+        ]
+    }
+    done = await ended(hf, (await hf.start("x", plan=plan)).id)
+    assert states(done) == {"bad": "failed", "bad2": "failed", "user": "skipped"}
+    assert done.state == TaskState.FAILED
+
+
+async def test_a_body_that_does_nothing_for_too_long_fails_and_one_that_shows_progress_does_not(hf):
+    plan = {
+        "subtasks": [
+            {"id": "busy", "type": "c_steps", "params": {"steps": 30}, "idle_timeout_s": 0.4},
+            {"id": "idle", "type": "c_undoable_slow", "idle_timeout_s": 0.1, "retries": 0},
+        ]
+    }
+
+    @task_type("c_undoable_slow")
+    async def slow(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext) -> None:
+        await asyncio.sleep(30)
+
+    done = await ended(hf, (await hf.start("x", plan=plan)).id)
+    assert states(done) == {"busy": "completed", "idle": "failed"}
+    assert done.plan["idle"].error == "it did nothing for its limit of 0.1 s"

@@ -73,6 +73,7 @@ def test_two_separate_circles_are_both_named():
 @pytest.mark.parametrize(
     ("subtask", "sentence"),
     [
+        ({"id": "a", "fallback": "zz"}, "the fallback 'zz', which is no other subtask of the plan"),
         ({"id": "a", "dependencies": ["a"]}, "subtask 'a' depends on itself"),
         ({"id": "a", "dependencies": ["zz"]}, "subtask 'a' depends on 'zz', which is not in the plan"),
         ({"id": ""}, "subtask number 1 has an empty id"),
