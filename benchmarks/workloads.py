@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import dag, ideal
+from benchmarks.pauses import pauses
 from benchmarks.race import ROOT, Line, Race, folder, whole_process
 
 HOLDFAST, FUNC, SEND, SQLITE, BARE = "holdfast", "langgraph_func", "langgraph_send", "asyncio_sqlite", "asyncio_bare"
@@ -161,6 +162,7 @@ WORKLOADS = (
     Workload("noop5000", "5,000 of them", cost(noop(5000)), LEAN, reps=2),
     Workload("kill500", "kill -9 at 500 of 1,000 subtasks of 5 ms", killed(500, 1000, 0.005), DURABLE, quick=True),
     Workload("resume600", "a fresh process, 600 of 1,000 done", killed(600, 1000, 0.005), LEAN),
+    Workload("pauses", "a task with eight subtasks in a step, paused and resumed", pauses, (HOLDFAST,), quick=True),
     Workload("help", "holdfast --help", help_page, (HOLDFAST,), quick=True),
     Workload("report", "a first report on a CSV of 100,000 rows", first_report, (HOLDFAST,), quick=True),
 )

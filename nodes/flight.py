@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -49,6 +49,7 @@ class Flight:
     spec: Mapping[str, Any]
     inputs: dict[str, Any]
     context: TaskContext
+    landed: Callable[[Event], None]  # told the outcome at once, while the graph round the body still winds down
     outcome: Event | None = None
     value: bytes = b""
     fingerprint: bytes = b""
@@ -100,6 +101,7 @@ class Flight:
             self.outcome = Failed(self.id, self._sentence(error, limit))
         finally:
             self.work = None
+        self.landed(self.outcome)
 
     def _sentence(self, error: Exception, limit: asyncio.Timeout) -> str:
         if isinstance(error, TimeoutError) and limit.expired():

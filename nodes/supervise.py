@@ -244,7 +244,8 @@ class Shift:
         kind = self._services.registry.get(row.type)
         context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects, kind.uncertain)
         bodies = await self._inputs(row)
-        flight = Flight(kind, row.spec, {name: json.loads(body) for name, body in bodies.items()}, context)
+        inputs = {name: json.loads(body) for name, body in bodies.items()}
+        flight = Flight(kind, row.spec, inputs, context, self._inbox.put_nowait)
         flight.fingerprint = await _fingerprint(kind, row, bodies)
         if source := self._task.options.get("reuse"):
             await self._take_over(flight, source)
@@ -271,7 +272,8 @@ class Shift:
 
     async def _fly(self, flight: Flight) -> None:
         await self._services.fly(flight)
-        self._inbox.put_nowait(flight.outcome or Stopped(flight.id))
+        if flight.outcome is None:
+            self._inbox.put_nowait(Stopped(flight.id))
 
     async def _watch(self) -> None:
         """Looks at the control row and at what was done since, when told to and at least every tenth of a second."""
