@@ -50,6 +50,7 @@ class Flight:
     inputs: dict[str, Any]
     context: TaskContext
     landed: Callable[[Event], None]  # told the outcome at once, while the graph round the body still winds down
+    begun: asyncio.Future[None]  # done when the body is under way, or will never be
     outcome: Event | None = None
     value: bytes = b""
     fingerprint: bytes = b""
@@ -72,6 +73,7 @@ class Flight:
     async def run(self) -> None:
         """Runs the body to its outcome."""
         self.work = asyncio.current_task()
+        self.begun.set_result(None)
         limit = asyncio.timeout(self.spec.get("timeout_s"))
         try:
             if self.stopping:
@@ -101,7 +103,8 @@ class Flight:
             self.outcome = Failed(self.id, self._sentence(error, limit))
         finally:
             self.work = None
-        self.landed(self.outcome)
+            if self.outcome:
+                self.landed(self.outcome)
 
     def _sentence(self, error: Exception, limit: asyncio.Timeout) -> str:
         if isinstance(error, TimeoutError) and limit.expired():

@@ -146,6 +146,7 @@ class Shift:
         for subtask in started:
             flight = self._flights[subtask] = await self._prepare(subtask)
             group.create_task(self._fly(flight))
+            await flight.begun  # one after the other, so that the most urgent is not held up by starting the rest
         if len(started) == len(starts):
             return []
         refused = [subtask for subtask in starts if subtask not in started]
@@ -245,7 +246,7 @@ class Shift:
         context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects, kind.uncertain)
         bodies = await self._inputs(row)
         inputs = {name: json.loads(body) for name, body in bodies.items()}
-        flight = Flight(kind, row.spec, inputs, context, self._inbox.put_nowait)
+        flight = Flight(kind, row.spec, inputs, context, self._inbox.put_nowait, self._loop.create_future())
         flight.fingerprint = await _fingerprint(kind, row, bodies)
         if source := self._task.options.get("reuse"):
             await self._take_over(flight, source)
@@ -271,7 +272,11 @@ class Shift:
         )
 
     async def _fly(self, flight: Flight) -> None:
-        await self._services.fly(flight)
+        try:
+            await self._services.fly(flight)
+        finally:
+            if not flight.begun.done():
+                flight.begun.set_result(None)
         if flight.outcome is None:
             self._inbox.put_nowait(Stopped(flight.id))
 
