@@ -80,7 +80,7 @@ class Holdfast:
     async def __aenter__(self) -> Holdfast:
         self.database = await asyncio.to_thread(Database, self._path, **self._lease_options)
         self.services = orchestrator.make_services(self.database, self._registry, self._max_workers)
-        builder = orchestrator.build(lambda: self.services, self._registry)
+        builder = orchestrator.build(lambda: self.services, self._registry, drawn=False)
         self.graph = builder.compile(checkpointer=Saver(self.database), name="holdfast")
         return self
 

@@ -176,15 +176,16 @@ async def test_at_most_as_many_run_at_once_as_there_are_workers(tmp_path):
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3 if params.get("slow") else 0.01)
         now -= 1
 
     plan = {"subtasks": [{"id": f"t{i}", "type": "test_count"} for i in range(30)]}
+    slow = {"subtasks": [{"id": f"t{i}", "type": "test_count", "params": {"slow": True}} for i in range(30)]}
     async with Holdfast.open(tmp_path / "h.db", max_workers=3) as hf:
         await run(hf, plan)
         assert most == 3
         most = 0
-        await run(hf, plan, workers=0)
+        await run(hf, slow, workers=0)
         assert most == 30
 
 
