@@ -46,9 +46,10 @@ def pause(
     """Stops a whole task; a stricter mode replaces a milder one.  Raises IllegalMove."""
     task = _active(tasks.get(db, task_id), TaskEvent.PAUSE)
     state = advance(task_id, task.state, TaskEvent.PAUSE)
-    known = task.stops.get(who)
-    if known and MODES.index(mode) <= MODES.index(known["mode"]) and until == known.get("until"):
-        return task
+    if known := task.stops.get(who):
+        mode = max(mode, known["mode"], key=MODES.index)
+        if mode == known["mode"] and until == known.get("until"):
+            return task
     stop = {"mode": mode, "reason": reason, "at": now} | ({"until": until} if until else {})
     _set(db, task, state, {**task.stops, who: stop})
     data = {"by": who, "mode": mode, "reason": reason} | ({"until": until} if until else {})
@@ -62,7 +63,7 @@ def resume(db: sqlite3.Connection, task_id: str, now: float, *, only: str | None
 
     If nothing can run without an answer it is INPUT_REQUIRED at once.  Raises IllegalMove.
     """
-    task = _active(tasks.get(db, task_id), TaskEvent.RESUME)
+    task = tasks.get(db, task_id)
     state = advance(task_id, task.state, TaskEvent.RESUME)
     stops = {who: stop for who, stop in task.stops.items() if only and who != only}
     if state == task.state or (only and only not in task.stops):
@@ -103,12 +104,12 @@ def fail(db: sqlite3.Connection, task: TaskRow, error: str, now: float) -> None:
 
 def start_rollback(db: sqlite3.Connection, task: TaskRow, ending: str, now: float) -> TaskRow:
     """Sets a task to undo what has completed; ``ending`` is 'fail' or 'cancel'."""
+    state = advance(task.id, task.state, TaskEvent.ROLL_BACK)
     _end_live(db, task, now)
-    db.execute(
-        "UPDATE tasks SET state = ?, stops = '{}', rollback = ? WHERE number = ?",
-        (TaskState.WORKING, ending, task.number),
-    )
-    events.append(db, task.number, [News("control", data={"do": "rollback", "then": ending})], now)
+    _set(db, task, state, {})
+    db.execute("UPDATE tasks SET rollback = ? WHERE number = ?", (ending, task.number))
+    news = [News("control", data={"do": "rollback", "then": ending})]
+    events.append(db, task.number, news + [News("task.working")] * (state != task.state), now)
     return tasks.get(db, task.id)
 
 
@@ -139,10 +140,9 @@ def release(db: sqlite3.Connection, task_id: str, subtask: str, now: float, *, w
     task, row = _one(db, task_id, subtask)
     if who not in row.stops:
         raise IllegalMove(f"subtask {subtask!r}", row.state.value, f"be released: no {who} holds it")
+    advance_subtask(subtask, row.state, SubtaskEvent.RELEASE)
     _lift(db, task, row, who, now)
-    current = tasks.get(db, task_id)
-    if current.state == TaskState.PAUSED and list(current.stops) == [HOLDS]:
-        resume(db, task_id, now)
+    _settle(db, task_id, now)
 
 
 def ask(db: sqlite3.Connection, task_id: str, subtask: str, asked: Asked, now: float) -> Question:
@@ -174,7 +174,7 @@ def request(db: sqlite3.Connection, task_id: str, subtask: str, asked: Asked, no
         events.append(db, task.number, [News("question.asked", subtask, data)], now)
         if task.options.get("yes") and question.default is not None:
             answer(db, task_id, question.id, json.loads(question.default), now, who="default")
-        else:
+        elif task.state == TaskState.WORKING:
             _enter_waiting(db, task, now)
     return questions.find(db, task.number, question.id)
 
@@ -188,15 +188,9 @@ def expire(db: sqlite3.Connection, task_id: str, now: float) -> None:
         if question.default is not None:
             answer(db, task_id, question.id, json.loads(question.default), now, who="deadline")
         else:
-            questions.withdraw(db, task.number, question.subtask, now)
             reason = f"question {question.id} was not answered in time"
-            subtasks.end(db, task.number, question.subtask, SubtaskEvent.FAIL, reason, now)
-            news = [
-                News("control", question.subtask, {"do": "fail", "by": "deadline"}),
-                News("subtask.failed", question.subtask, {"error": reason}),
-            ]
-            events.append(db, task.number, news, now)
-            _unblock(db, tasks.get(db, task_id), now)
+            _drop(db, task, question.subtask, SubtaskEvent.FAIL, reason, now)
+            _settle(db, task_id, now)
 
 
 def due(db: sqlite3.Connection, now: float) -> list[str]:
@@ -238,50 +232,40 @@ def answer(
         questions.check(question, value)
     body = json.dumps(value, ensure_ascii=False, sort_keys=True)
     questions.answer(db, task.number, question, body, who, now)
-    subtasks.set_waiting(db, task.number, question.subtask, SubtaskEvent.ANSWER)
-    news = News("question.answered", question.subtask, {"question": question.id, "by": who})
-    events.append(db, task.number, [news], now)
+    news = [News("question.answered", question.subtask, {"question": question.id, "by": who})]
+    if subtasks.set_waiting(db, task.number, question.subtask, SubtaskEvent.ANSWER):
+        news.append(_standing(db, task, question.subtask))
+    events.append(db, task.number, news, now)
     if question.kind == "failure":
         _decide(db, task, question.subtask, str(value), now)
-    open_ = questions.pending(db, task.number)
-    if not (open_ and waits_at_once(task)):
-        for row in subtasks.load(db, task.number):
-            if PARENT in row.stops:
-                _lift(db, task, row, PARENT, now)
-        current = tasks.get(db, task_id)
-        if current.state in WAITS:  # the last answer that blocked
-            _set(db, current, advance(task_id, current.state, TaskEvent.ANSWER), current.stops)
-            events.append(db, task.number, [News("task.working")], now)
+    _settle(db, task_id, now)
     return tasks.get(db, task_id)
 
 
 def skip(db: sqlite3.Connection, task_id: str, subtask: str, now: float, *, who: str = PERSON) -> None:
     """Gives a subtask up, and with it what depends on it; raises IllegalMove or UnknownSubtask."""
     task, row = _one(db, task_id, subtask)
+    _active(task, TaskEvent.RESUME)
     advance_subtask(subtask, row.state, SubtaskEvent.SKIP)
-    questions.withdraw(db, task.number, subtask, now)
-    subtasks.end(db, task.number, subtask, SubtaskEvent.SKIP, f"skipped by {who}", now)
-    news = [News("control", subtask, {"do": "skip", "by": who}), News("subtask.skipped", subtask)]
-    events.append(db, task.number, news, now)
-    _unblock(db, tasks.get(db, task_id), now)
+    _drop(db, task, subtask, SubtaskEvent.SKIP, f"skipped by {who}", now)
+    _settle(db, task_id, now)
 
 
 def retry(db: sqlite3.Connection, task_id: str, subtask: str, now: float) -> None:
     """Lets a failed or skipped subtask run again, and what was skipped because of it; raises IllegalMove."""
     task, row = _one(db, task_id, subtask)
+    _active(task, TaskEvent.RESUME)
     advance_subtask(subtask, row.state, SubtaskEvent.RETRY)
-    rows = {one.id: one for one in subtasks.load(db, task.number)}
+    if subtasks.has_result(row):
+        raise IllegalMove(f"subtask {subtask!r}", "replaced by its fallback", SubtaskEvent.RETRY.value)
     revived = {subtask}
-    for one in rows.values():  # in the plan's order, so a chain comes back whole
-        if one.id == subtask or (
-            one.state == SubtaskState.SKIPPED and revived.intersection(one.spec.get("dependencies", ()))
-        ):
+    for one in subtasks.load(db, task.number):  # in the plan's order, so a chain comes back whole
+        if one.id == subtask or (one.state == SubtaskState.SKIPPED and revived.intersection(_needs(one))):
             revived.add(one.id)
             subtasks.set_waiting(db, task.number, one.id, SubtaskEvent.RETRY)
             subtasks.renew(db, task.number, one.id)
-            news = [News("control", one.id, {"do": "retry"}), News("subtask.waiting", one.id)]
-            events.append(db, task.number, news, now)
-    _unblock(db, tasks.get(db, task_id), now)
+            events.append(db, task.number, [News("control", one.id, {"do": "retry"}), _standing(db, task, one.id)], now)
+    _settle(db, task_id, now)
 
 
 def park(db: sqlite3.Connection, task_id: str, now: float) -> TaskRow:
@@ -292,19 +276,14 @@ def park(db: sqlite3.Connection, task_id: str, now: float) -> TaskRow:
         return task
     if questions.pending(db, task.number):
         _enter_waiting(db, task, now)
-    elif any(row.state == SubtaskState.HELD for row in rows):
+    elif _only_held(rows):
         pause(db, task_id, now, who=HOLDS, reason="every subtask that is left is held")
     return tasks.get(db, task_id)
 
 
 def can_run(rows: list[SubtaskRow]) -> bool:
-    """Whether a subtask could start or is under way."""
-    completed = {row.id for row in rows if row.state == SubtaskState.COMPLETED}
-    return any(
-        row.state == SubtaskState.RUNNING
-        or (row.state == SubtaskState.WAITING and not row.stops and completed.issuperset(_needs(row)))
-        for row in rows
-    )
+    """Whether a subtask could start, or was under way when its runner was lost."""
+    return bool(subtasks.startable(rows)) or any(row.state == SubtaskState.RUNNING and not row.stops for row in rows)
 
 
 def waits_at_once(task: TaskRow) -> bool:
@@ -319,23 +298,57 @@ def _needs(row: SubtaskRow) -> list[str]:
 def _decide(db: sqlite3.Connection, task: TaskRow, subtask: str, decision: str, now: float) -> None:
     """What the answer to "it failed, what now?" does to the subtask, which is waiting again."""
     if decision == "skip":
-        subtasks.end(db, task.number, subtask, SubtaskEvent.SKIP, "skipped after it had failed", now)
-        news = [News("control", subtask, {"do": "skip", "by": PERSON}), News("subtask.skipped", subtask)]
-        events.append(db, task.number, news, now)
+        _drop(db, task, subtask, SubtaskEvent.SKIP, "skipped after it had failed", now)
     elif decision == "retry":
         subtasks.renew(db, task.number, subtask)
     else:
         fail(db, tasks.get(db, task.id), f"{subtask} failed and was not to be tried again", now)
 
 
-def _unblock(db: sqlite3.Connection, task: TaskRow, now: float) -> None:
-    """Lets a task that waited go on when what it waited for is gone."""
-    if task.state in WAITS and not (questions.pending(db, task.number) and waits_at_once(task)):
-        _set(db, task, advance(task.id, task.state, TaskEvent.ANSWER), task.stops)
-        events.append(db, task.number, [News("task.working")], now)
-        for row in subtasks.load(db, task.number):
-            if PARENT in row.stops:
-                _lift(db, task, row, PARENT, now)
+def _drop(db: sqlite3.Connection, task: TaskRow, subtask: str, event: SubtaskEvent, reason: str, now: float) -> None:
+    """Ends a subtask without a result and skips, in the same transaction, its fallback and all that depends on it."""
+    questions.withdraw(db, task.number, now, subtask)
+    subtasks.end(db, task.number, subtask, event, reason, now)
+    told = "subtask.failed" if event == SubtaskEvent.FAIL else "subtask.skipped"
+    key = "error" if event == SubtaskEvent.FAIL else "reason"
+    news = [News("control", subtask, {"do": "drop"}), News(told, subtask, {key: reason})]
+    rows = subtasks.load(db, task.number)
+    stands_for = {row.spec["fallback"]: row.id for row in rows if row.spec.get("fallback")}
+    gone = {subtask}
+    for row in [*rows, *rows]:  # twice: a fallback may stand before what it stands in for
+        if row.id in gone or not (stands_for.get(row.id) in gone or gone.intersection(_needs(row))):
+            continue
+        because = f"{subtask!r}, which it depends on, did not complete"
+        if subtasks.end(db, task.number, row.id, SubtaskEvent.SKIP, because, now):
+            gone.add(row.id)
+            questions.withdraw(db, task.number, now, row.id)
+            news += [News("control", row.id, {"do": "drop"}), News("subtask.skipped", row.id, {"reason": because})]
+    events.append(db, task.number, news, now)
+
+
+def _settle(db: sqlite3.Connection, task_id: str, now: float) -> None:
+    """Brings a task's own state in line with its questions and holds, after one of them has changed."""
+    task = tasks.get(db, task_id)
+    if task.state in TERMINAL:
+        return
+    if not (waits_at_once(task) and questions.pending(db, task.number)):
+        for row in subtasks.stopped_by(db, task.number, PARENT):
+            _lift(db, task, row, PARENT, now)
+        if task.state in WAITS:
+            _set(db, task, advance(task_id, task.state, TaskEvent.ANSWER), task.stops)
+            events.append(db, task.number, [News("task.working")], now)
+    if HOLDS in task.stops and not _only_held(subtasks.load(db, task.number)):
+        resume(db, task_id, now, only=HOLDS)
+
+
+def _only_held(rows: list[SubtaskRow]) -> bool:
+    return not can_run(rows) and any(row.state == SubtaskState.HELD for row in rows)
+
+
+def _standing(db: sqlite3.Connection, task: TaskRow, subtask: str) -> News:
+    """Tells that a subtask is waiting, or held."""
+    row = subtasks.find(db, task.number, subtask)
+    return News(f"subtask.{row.state.value if row else SubtaskState.WAITING.value}", subtask)
 
 
 def _wait_for_answers(db: sqlite3.Connection, task: TaskRow, now: float) -> TaskRow:
@@ -362,12 +375,10 @@ def _lift(db: sqlite3.Connection, task: TaskRow, row: SubtaskRow, who: str, now:
 
 def _end_live(db: sqlite3.Connection, task: TaskRow, now: float) -> None:
     """Cancels every subtask that has not settled, and withdraws its questions."""
-    news = []
-    for row in subtasks.load(db, task.number):
-        if row.state not in SETTLED and subtasks.move(db, task.number, row.id, SubtaskEvent.CANCEL):
-            questions.withdraw(db, task.number, row.id, now)
-            news.append(News("subtask.canceled", row.id))
-    events.append(db, task.number, news, now)
+    questions.withdraw(db, task.number, now)
+    live = [row.id for row in subtasks.load(db, task.number) if row.state not in SETTLED]
+    canceled = [id_ for id_ in live if subtasks.move(db, task.number, id_, SubtaskEvent.CANCEL)]
+    events.append(db, task.number, [News("subtask.canceled", id_) for id_ in canceled], now)
 
 
 def _one(db: sqlite3.Connection, task_id: str, subtask: str) -> tuple[TaskRow, SubtaskRow]:

@@ -12,7 +12,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -81,6 +81,9 @@ class _Worker:
     def _commit(self, batch: list[_Job[Any]]) -> list[_Outcome]:
         try:
             self.db.execute(self._begin)
+        except sqlite3.Error as error:  # nothing was tried: to try each alone would only wait as often
+            return [(job, None, schema.explain(error, self._path)) for job in batch]
+        try:
             for lease in {job.lease for job in batch if job.lease}:
                 leases.check(self.db, lease)
             outcome: list[_Outcome] = [(job, job.work(self.db), None) for job in batch]
@@ -105,8 +108,9 @@ class _Worker:
             part = [one for one in outcome if one[0].loop is loop]
             if loop is None:
                 settle(part)
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(settle, part)
+            else:
+                with suppress(RuntimeError):  # the loop is closed: its run is over, and what it wrote stays written
+                    loop.call_soon_threadsafe(settle, part)
 
 
 class Database:
@@ -165,7 +169,9 @@ class Database:
             return
         self._closed = True
         self._renewal.stop()
-        self.write(self.owner.release_all)
-        self._reader.close()
-        self._writer.close()
-        self.owner.close()
+        try:
+            self.write(self.owner.release_all)
+        finally:
+            self._reader.close()
+            self._writer.close()
+            self.owner.close()

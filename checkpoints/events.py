@@ -83,14 +83,14 @@ def read(db: sqlite3.Connection, task_id: str, after: int = 0, limit: int = 1000
     ]
 
 
-def controls(db: sqlite3.Connection, task: int, after: int) -> list[News]:
-    """What was done to single subtasks after an event: how a live runner learns of it."""
+def touched(db: sqlite3.Connection, task: int, after: int) -> list[str]:
+    """The subtasks to which something was done since an event: how a live runner learns of it."""
     rows = db.execute(
-        "SELECT type, subtask, data FROM events WHERE task = ? AND seq > ? AND subtask IS NOT NULL "
-        "AND type IN ('control', 'question.answered') ORDER BY seq",
+        "SELECT DISTINCT subtask FROM events WHERE task = ? AND seq > ? AND subtask IS NOT NULL "
+        "AND type IN ('control', 'question.answered')",
         (task, after),
     )
-    return [News(type_, subtask, json.loads(data) if data else {}) for type_, subtask, data in rows]
+    return [subtask for (subtask,) in rows]
 
 
 def timestamp(at: datetime) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from holdfast.checkpoints.errors import DataCorrupt, StoreError
 
 CHUNK = 1 << 20
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 class Files:
@@ -23,7 +26,9 @@ class Files:
         """Stores bytes or a copy of a file, durably; returns (sha256 in hex, size in bytes)."""
         digest, size = _digest(data)
         path = self._path(digest)
-        if not (path.exists() and path.stat().st_size == size):
+        if path.exists() and path.stat().st_size == size:
+            os.utime(path)  # in use again: `prune` leaves young files alone
+        else:
             write_whole(path, data)
         return digest, size
 
@@ -46,6 +51,8 @@ class Files:
         return path
 
     def _path(self, sha256: str) -> Path:
+        if not _HASH.fullmatch(sha256):
+            raise DataCorrupt(f"{sha256!r} is not the hash of a stored file")
         return self.folder / sha256[:2] / sha256
 
 
@@ -69,7 +76,8 @@ def write_whole(path: Path, data: bytes | Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise StoreError(f"{path} cannot be written: {error.strerror or error}; nothing was left behind") from None
 
 

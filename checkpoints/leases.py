@@ -57,11 +57,15 @@ class Owner:
         self.seconds, self._folder = seconds, folder
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
         self.held: dict[str, Lease] = {}
+        self.last: dict[str, Lease] = {}  # the latest of each task that may still write here
         self._lock = _locked(self._path(self.name))
         _owners.add(self)
 
     def take(self, db: sqlite3.Connection, task: int, task_id: str) -> Lease:
-        """The lease of a task; raises LeaseHeld while a live owner has one that has not run out."""
+        """The lease of a task; raises LeaseHeld while a live owner has one that has not run out.
+
+        It is renewed from when it is committed and handed to ``keep``.
+        """
         row = db.execute("SELECT token, owner, expires_at FROM leases WHERE task = ?", (task,)).fetchone()
         token, owner, expires_at = row or (0, None, 0.0)
         if owner and self._alive(owner) and time.monotonic() < expires_at:
@@ -70,13 +74,21 @@ class Owner:
             "INSERT OR REPLACE INTO leases VALUES(?, ?, ?, ?)",
             (task, token + 1, self.name, time.monotonic() + self.seconds),
         )
-        lease = self.held[task_id] = Lease(task, task_id, token + 1)
-        return lease
+        return Lease(task, task_id, token + 1)
 
     def release(self, db: sqlite3.Connection, lease: Lease) -> None:
         """Gives a lease back; nothing happens if it was lost."""
-        self.held.pop(lease.task_id, None)
         db.execute("UPDATE leases SET owner = NULL WHERE task = ? AND token = ?", (lease.task, lease.token))
+
+    def keep(self, lease: Lease) -> None:
+        """Renews a lease from now on, and lets the saver check its token."""
+        self.held[lease.task_id] = self.last[lease.task_id] = lease
+
+    def drop(self, lease: Lease, *, over: bool = True) -> None:
+        """Renews a lease no more; not ``over``, what is still written for its task is checked against its token."""
+        self.held.pop(lease.task_id, None)
+        if over:
+            self.last.pop(lease.task_id, None)
 
     def release_all(self, db: sqlite3.Connection) -> None:
         """Gives back all leases."""

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from holdfast.checkpoints.errors import AlreadyAnswered, InvalidAnswer, UnknownQuestion
+from holdfast.checkpoints.errors import AlreadyAnswered, BadInput, InvalidAnswer, UnknownQuestion
 
 Kind = Literal["input", "approval", "failure"]
 COLUMNS = (
@@ -57,9 +57,11 @@ class Question:
 
 def ask(db: sqlite3.Connection, task: int, subtask: str, asked: Asked, now: float) -> Question:
     """The open or answered question of this key, recorded if it is new."""
-    for known in load(db, task):
-        if (known.subtask, known.key) == (subtask, asked.key):
-            return known
+    known = db.execute(
+        f"SELECT {COLUMNS} FROM questions WHERE task = ? AND subtask = ? AND key = ?", (task, subtask, asked.key)
+    ).fetchone()
+    if known:
+        return _row(known)
     (number,) = db.execute("SELECT count(*) + 1 FROM questions WHERE task = ?", (task,)).fetchone()
     db.execute(
         "INSERT INTO questions(task, id, subtask, key, kind, prompt, schema, fallback, deadline, asked_at) "
@@ -90,25 +92,58 @@ def answer(db: sqlite3.Connection, task: int, question: Question, body: str, who
     )
 
 
-def withdraw(db: sqlite3.Connection, task: int, subtask: str, now: float) -> None:
-    """Closes a subtask's open questions without an answer; their ids are not used again."""
+def withdraw(db: sqlite3.Connection, task: int, now: float, subtask: str | None = None) -> None:
+    """Closes open questions, a subtask's or all, without an answer; their ids are not used again."""
     db.execute(
         "UPDATE questions SET answered_at = ?, answered_by = 'withdrawn', key = key || ' ' || id "
-        "WHERE task = ? AND subtask = ? AND answered_at IS NULL",
+        "WHERE task = ? AND subtask = coalesce(?, subtask) AND answered_at IS NULL",
         (now, task, subtask),
     )
 
 
 def check(question: Question, value: Any) -> None:
     """Raises InvalidAnswer with the reason if the value does not fit the question's schema."""
-    import jsonschema_rs  # noqa: PLC0415  only who answers needs it
+    if question.schema is not None and (reason := _misfit(question.schema, value)):
+        raise InvalidAnswer(question.id, reason)
 
-    if question.schema is None:
+
+def require_sound(asked: Asked) -> None:
+    """Raises BadInput if a question's schema is none, reaches outside itself, or does not admit its own default."""
+    import jsonschema_rs  # noqa: PLC0415  only who asks or answers needs it
+
+    if asked.schema is None:
         return
-    error = next(jsonschema_rs.validator_for(question.schema).iter_errors(value), None)
-    if error is not None:
-        where = "".join(f"{part}." for part in error.instance_path)
-        raise InvalidAnswer(question.id, (f"{where[:-1]}: " if where else "") + error.message)
+    if outside := _outside(asked.schema):
+        raise BadInput(f"the schema of a question may refer only to itself, not to {outside!r}")
+    if not jsonschema_rs.meta.is_valid(asked.schema):
+        raise BadInput(f"the schema of the question {asked.prompt!r} is not a JSON schema")
+    if asked.default is not None and (reason := _misfit(asked.schema, json.loads(asked.default))):
+        raise BadInput(f"the default of the question {asked.prompt!r} does not fit its schema: {reason}")
+
+
+def _misfit(schema: dict[str, Any], value: Any) -> str | None:
+    import jsonschema_rs  # noqa: PLC0415  only who asks or answers needs it
+
+    error = next(jsonschema_rs.validator_for(schema).iter_errors(value), None)
+    if error is None:
+        return None
+    where = "".join(f"{part}." for part in error.instance_path)
+    return (f"{where[:-1]}: " if where else "") + error.message
+
+
+def _outside(schema: Any) -> str | None:
+    """The first reference that does not begin with ``#``: following it would read a file or the network."""
+    if isinstance(schema, list):
+        return next((found for one in schema if (found := _outside(one))), None)
+    if not isinstance(schema, dict):
+        return None
+    for key, value in schema.items():
+        if key in ("$ref", "$dynamicRef", "$recursiveRef", "$schema") and isinstance(value, str):
+            if not value.startswith("#") and not (key == "$schema" and "json-schema.org/" in value):
+                return value
+        elif found := _outside(value):
+            return found
+    return None
 
 
 def find(db: sqlite3.Connection, task: int, question: str) -> Question:
@@ -127,14 +162,19 @@ def load(db: sqlite3.Connection, task: int) -> list[Question]:
 
 def pending(db: sqlite3.Connection, task: int) -> list[Question]:
     """Those that wait for an answer."""
-    return [question for question in load(db, task) if not question.answered]
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM questions WHERE task = ? AND answered_at IS NULL ORDER BY asked_at, length(id), id",
+        (task,),
+    )
+    return [_row(row) for row in rows]
 
 
 def answers(db: sqlite3.Connection, task: int, subtask: str) -> dict[str, Any]:
     """Key → answer of a subtask's answered questions."""
-    return {
-        one.key: json.loads(one.answer or "null") for one in load(db, task) if one.subtask == subtask and one.answered
-    }
+    rows = db.execute(
+        "SELECT key, answer FROM questions WHERE task = ? AND subtask = ? AND answer IS NOT NULL", (task, subtask)
+    )
+    return {key: json.loads(answer) for key, answer in rows}
 
 
 def _row(row: tuple[Any, ...]) -> Question:

@@ -182,10 +182,10 @@ class Saver(SqliteSaver):
             )
 
     def _do(self, work: Callable[[], T], thread_id: str | None = None) -> T:
-        return self.database.write(lambda _: work(), self.database.owner.held.get(thread_id or ""))
+        return self.database.write(lambda _: work(), self.database.owner.last.get(thread_id or ""))
 
     async def _ado(self, work: Callable[[], T], thread_id: str | None = None) -> T:
-        return await self.database.awrite(lambda _: work(), self.database.owner.held.get(thread_id or ""))
+        return await self.database.awrite(lambda _: work(), self.database.owner.last.get(thread_id or ""))
 
 
 def _thread(config: RunnableConfig) -> str:

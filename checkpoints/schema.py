@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from holdfast.checkpoints.errors import StoreError
+from holdfast.checkpoints.files import write_whole
 
 APPLICATION_ID = 0x48464153  # "HFAS", in the file's header
 BUSY_SECONDS = 5.0
@@ -68,8 +69,7 @@ def _same(db: sqlite3.Connection, path: Path) -> None:
     (instance,) = db.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()
     note = _sibling(path, ".d") / "instance"
     if not note.exists():
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(instance)
+        write_whole(note, instance.encode())
     elif (known := note.read_text()) != instance:
         raise StoreError(
             f"the database {path} is not the one that {note.parent} belongs to ({instance[:8]}, not {known[:8]}); "
@@ -112,8 +112,8 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
         "CREATE TABLE IF NOT EXISTS migrations"
         "(number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at REAL NOT NULL)"
     )
-    (done,) = db.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
     known = migrations()
+    (done,) = db.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
     if done > known[-1][0]:
         raise StoreError(
             f"the database {path} was written by a newer Holdfast (format {done}, this one knows {known[-1][0]}); "
@@ -122,7 +122,10 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     for number, name, sql in known:
         if number > done:
             row = f"INSERT INTO migrations VALUES({number}, '{name}', {time.time()});"
-            db.executescript(f"BEGIN IMMEDIATE;\n{sql}\n{row}\nCOMMIT;")
+            try:
+                db.executescript(f"BEGIN IMMEDIATE;\n{row}\n{sql}\nCOMMIT;")
+            except sqlite3.IntegrityError:
+                db.execute("ROLLBACK")  # another process has applied it meanwhile: its row was there first
 
 
 def _sibling(path: Path, suffix: str) -> Path:

@@ -35,6 +35,7 @@ class TaskEvent(StrEnum):
     FAIL = "fail"
     CANCEL = "be canceled"
     REJECT = "be rejected"
+    ROLL_BACK = "be rolled back"
 
 
 _S, _E = TaskState, TaskEvent
@@ -45,6 +46,7 @@ TASK_MOVES: Mapping[TaskState, Mapping[TaskEvent, TaskState]] = {
         _E.FAIL: _S.FAILED,
         _E.CANCEL: _S.CANCELED,
         _E.REJECT: _S.REJECTED,
+        _E.ROLL_BACK: _S.WORKING,
     },
     _S.WORKING: {
         _E.START: _S.WORKING,
@@ -55,10 +57,27 @@ TASK_MOVES: Mapping[TaskState, Mapping[TaskEvent, TaskState]] = {
         _E.FAIL: _S.FAILED,
         _E.CANCEL: _S.CANCELED,
         _E.REJECT: _S.REJECTED,
+        _E.ROLL_BACK: _S.WORKING,
     },
-    _S.PAUSED: {_E.PAUSE: _S.PAUSED, _E.RESUME: _S.WORKING, _E.FAIL: _S.FAILED, _E.CANCEL: _S.CANCELED},
-    _S.INPUT_REQUIRED: {_E.ANSWER: _S.WORKING, _E.FAIL: _S.FAILED, _E.CANCEL: _S.CANCELED},
-    _S.AUTH_REQUIRED: {_E.ANSWER: _S.WORKING, _E.FAIL: _S.FAILED, _E.CANCEL: _S.CANCELED},
+    _S.PAUSED: {
+        _E.PAUSE: _S.PAUSED,
+        _E.RESUME: _S.WORKING,
+        _E.FAIL: _S.FAILED,
+        _E.CANCEL: _S.CANCELED,
+        _E.ROLL_BACK: _S.WORKING,
+    },
+    _S.INPUT_REQUIRED: {
+        _E.ANSWER: _S.WORKING,
+        _E.FAIL: _S.FAILED,
+        _E.CANCEL: _S.CANCELED,
+        _E.ROLL_BACK: _S.WORKING,
+    },
+    _S.AUTH_REQUIRED: {
+        _E.ANSWER: _S.WORKING,
+        _E.FAIL: _S.FAILED,
+        _E.CANCEL: _S.CANCELED,
+        _E.ROLL_BACK: _S.WORKING,
+    },
     _S.COMPLETED: {},
     _S.FAILED: {},
     _S.CANCELED: {},

@@ -45,9 +45,10 @@ def insert(db: sqlite3.Connection, task: int, specs: Sequence[Mapping[str, Any]]
     )
 
 
-def remove(db: sqlite3.Connection, task: int, ids: Sequence[str]) -> None:
-    """Takes subtasks that have not run out of the plan."""
-    db.executemany("DELETE FROM subtasks WHERE task = ? AND id = ?", [(task, id_) for id_ in ids])
+def remove_all(db: sqlite3.Connection, task: int) -> None:
+    """Takes a plan away before any of it has run, with the subtask that made it."""
+    for table in ("subtasks", "steps"):
+        db.execute(f"DELETE FROM {table} WHERE task = ?", (task,))
 
 
 def load(db: sqlite3.Connection, task: int) -> list[SubtaskRow]:
@@ -193,10 +194,12 @@ def steps(db: sqlite3.Connection, task: int, subtask: str) -> list[tuple[str, in
     return rows.fetchall()
 
 
-def begun(db: sqlite3.Connection, task: int, subtask: str) -> set[str]:
-    """Steps that were begun and have no receipt: nobody knows whether their effect happened."""
-    rows = db.execute("SELECT name FROM steps WHERE task = ? AND subtask = ? AND result IS NULL", (task, subtask))
-    return {name for (name,) in rows}
+def begun(db: sqlite3.Connection, task: int, subtask: str) -> dict[str, float]:
+    """Name → time of each step that was begun and has no receipt: nobody knows whether its effect happened."""
+    rows = db.execute(
+        "SELECT name, started_at FROM steps WHERE task = ? AND subtask = ? AND result IS NULL", (task, subtask)
+    )
+    return dict(rows.fetchall())
 
 
 def begin_step(db: sqlite3.Connection, task: int, subtask: str, name: str, now: float) -> None:
@@ -230,9 +233,36 @@ def running(db: sqlite3.Connection, task: int) -> int:
     return int(count)
 
 
-def open_types(db: sqlite3.Connection, task: int) -> set[str]:
-    """The types of the subtasks that are still to settle."""
-    marks = ", ".join(f"'{state}'" for state in sorted(SETTLED))
+def lost(db: sqlite3.Connection, task: int) -> list[str]:
+    """Sets what a dead runner left as running back to waiting, or to held; returns their ids."""
+    rows = db.execute("SELECT id FROM subtasks WHERE task = ? AND state = 'running'", (task,)).fetchall()
+    return [id_ for (id_,) in rows if set_waiting(db, task, id_, SubtaskEvent.SEND_BACK)]
+
+
+def stopped_by(db: sqlite3.Connection, task: int, who: str) -> list[SubtaskRow]:
+    """The subtasks that somebody stops."""
+    rows = db.execute(f"SELECT {COLUMNS} FROM subtasks WHERE task = ? AND stops LIKE ?", (task, f'%"{who}"%'))
+    return [row for row in map(_row, rows) if who in row.stops]
+
+
+def startable(rows: Sequence[SubtaskRow]) -> set[str]:
+    """Those that may start now: waiting, not stopped, all they need is there, and no fallback that nothing needs."""
+    usable = {row.id for row in rows if has_result(row)}
+    failed = {row.id for row in rows if row.state == SubtaskState.FAILED and row.result is None}
+    spare = {row.spec["fallback"] for row in rows if row.spec.get("fallback") and row.id not in failed}
+    return {
+        row.id
+        for row in rows
+        if row.state == SubtaskState.WAITING
+        and not row.stops
+        and row.id not in spare
+        and usable.issuperset(row.spec.get("dependencies", ()))
+    }
+
+
+def open_types(db: sqlite3.Connection, task: int, *, undoing: bool = False) -> set[str]:
+    """The types of the subtasks that are still to settle, or, ``undoing``, to be compensated."""
+    marks = ", ".join(f"'{state}'" for state in sorted(SETTLED) if not (undoing and state == SubtaskState.COMPLETED))
     rows = db.execute(f"SELECT DISTINCT type FROM subtasks WHERE task = ? AND state NOT IN ({marks})", (task,))
     return {type_ for (type_,) in rows}
 

@@ -55,6 +55,7 @@ class Holdfast:
         self._lease_options = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._broken: dict[str, Exception] = {}
+        self._wanted: set[str] = set()  # to be taken up when their present runner leaves them
         self._closing = False
         self._tending: asyncio.Task[None] | None = None
 
@@ -168,8 +169,9 @@ class Holdfast:
             await self._launch(full)
         except LeaseHeld:
             if not moved:
-                raise  # else its runner was still stopping, and goes on now
-        return await self.get(full)
+                raise
+            self._want(full)  # its runner was still stopping: it goes on, or leaves it to us
+        return await self._glance(full)
 
     async def hold(self, task_id: str, subtask: str, *, mode: str = "step", reason: str | None = None) -> Task:
         """Stops one subtask while the others go on; raises IllegalMove if it has ended, UnknownSubtask."""
@@ -254,17 +256,28 @@ class Holdfast:
 
         full = await self.database.awrite(change)
         self.services.look(full)
-        return await (self._go_on(full) if go_on else self.get(full))
+        return await (self._go_on(full) if go_on else self._glance(full))
 
     async def _go_on(self, task_id: str) -> Task:
-        """Takes a working task up if nobody works on it and this process can."""
+        """Takes a working task up if this process can, at once or, while another runner has it, when that leaves."""
         if (await self.services.task(task_id)).state == TaskState.WORKING:
             try:
                 await self._require_types(task_id)
                 await self._launch(task_id)
-            except (LeaseHeld, MissingTypes):
-                log.debug("task %s goes on elsewhere", task_id)
-        return await self.get(task_id)
+            except LeaseHeld:
+                self._want(task_id)
+            except MissingTypes as error:
+                log.info("%s", error)
+        return await self._glance(task_id)
+
+    async def _glance(self, task_id: str) -> Task:
+        """A snapshot whose plan is read when it is asked for: what changes one thing need not read them all."""
+        return await self.database.aread(lambda db: snapshot(self.database, db, task_id, eager=False))
+
+    def _want(self, task_id: str) -> None:
+        """Takes a task up as soon as its present runner leaves it working."""
+        self._wanted.add(task_id)
+        self._begin_tending()
 
     def _require_switch(self, what: str) -> None:
         if not self.pause_resume:
@@ -273,21 +286,30 @@ class Holdfast:
     async def _require_types(self, task_id: str) -> None:
         """Raises MissingTypes if a subtask that is still to settle has a type that is not registered here."""
         row = await self.services.task(task_id)
-        needed = await self.database.aread(lambda db: subtasks.open_types(db, row.number))
+        undoing = row.rollback is not None
+        needed = await self.database.aread(lambda db: subtasks.open_types(db, row.number, undoing=undoing))
         if missing := {name for name in needed if name not in self._registry}:
             raise MissingTypes(task_id, missing)
 
     async def _launch(self, task_id: str) -> None:
         """Begins a run of the graph, unless this process has one; raises LeaseHeld if another has."""
-        if self.working_on(task_id):
-            return
+        if not self.working_on(task_id):
+            await asyncio.shield(self._begin(task_id))  # a caller that gives up half-way leaves no lease behind
+
+    async def _begin(self, task_id: str) -> None:
         row = await self.services.task(task_id)
         owner = self.database.owner
         lease = await self.database.awrite(lambda db: owner.take(db, row.number, row.id))
+        owner.keep(lease)
         self._broken.pop(task_id, None)
+        self._wanted.discard(task_id)
+        self._begin_tending()
+        run = self._runs[task_id] = asyncio.create_task(self._run(task_id, lease), name=f"holdfast-{task_id}")
+        run.add_done_callback(lambda ended: self._runs.pop(task_id) if self._runs.get(task_id) is ended else None)
+
+    def _begin_tending(self) -> None:
         if self._tending is None:
             self._tending = asyncio.create_task(self._tend(), name="holdfast-tend")
-        self._runs[task_id] = asyncio.create_task(self._run(task_id, lease), name=f"holdfast-{task_id}")
 
     async def _run(self, task_id: str, lease: Lease | None) -> None:
         """Runs the graph to its end, a pause, or a fault; goes on if the task was resumed while it was stopping."""
@@ -296,11 +318,11 @@ class Holdfast:
                 with held_lease(lease):
                     await self._advance(task_id)
             except Exception as error:
-                self._broken[task_id] = error
                 if isinstance(error, StoreError):
                     await self._stop_for_fault(task_id, error)
                 elif not isinstance(error, HoldfastError):
                     log.exception("the run of task %s broke off", task_id)
+                self._broken[task_id] = error.with_traceback(None)  # which would keep all that it saw
             finally:
                 lease = await self._give_back(lease)
 
@@ -336,11 +358,15 @@ class Holdfast:
                 return None
             return owner.take(db, lease.task, lease.task_id)
 
+        owner.drop(lease)
         try:
-            return await self.database.awrite(release)
+            again = await self.database.awrite(release)
         except (StoreError, LeaseHeld):
             log.debug("the lease of task %s was not given back; it runs out", lease.task_id, exc_info=True)
             return None
+        if again:
+            owner.keep(again)
+        return again
 
     async def _tend(self) -> None:
         """Does what is due by the clock: ends pauses whose time is over, takes defaults of late questions."""
@@ -353,16 +379,23 @@ class Holdfast:
 
     async def _tend_once(self, now: float) -> None:
         for task_id in await self.database.aread(partial(control.due, now=now)):
-            await self.database.awrite(partial(control.expire, task_id=task_id, now=now))
-            await self.database.awrite(partial(control.wake, task_id=task_id, now=now))
+            try:
+                await self.database.awrite(partial(control.expire, task_id=task_id, now=now))
+                await self.database.awrite(partial(control.wake, task_id=task_id, now=now))
+            except HoldfastError:
+                log.debug("what is due of task %s could not be done now", task_id, exc_info=True)
             self.services.look(task_id)
+            await self._go_on(task_id)
+        for task_id in list(self._wanted):
+            if (await self.services.task(task_id)).state != TaskState.WORKING:
+                self._wanted.discard(task_id)
             await self._go_on(task_id)
 
     async def _hand_over(self) -> None:
-        self._closing = True
+        self._closing = self.services.leaving = True
         if self._tending:
             self._tending.cancel()
-        runs = [run for run in self._runs.values() if not run.done()]
+        runs = list(self._runs.values())
         for supervised in list(self.services.at_work.values()):
             supervised.hand_over()
         if runs:

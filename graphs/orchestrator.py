@@ -58,9 +58,9 @@ def build(
         )
     builder.add_edge(START, "plan")
     builder.add_conditional_edges("plan", _onward, ["review", "gate", "finish"])
-    builder.add_conditional_edges("review", _onward, ["supervise", "gate", "finish"])
+    builder.add_conditional_edges("review", _onward, ["supervise", "plan", "gate", "finish"])
     builder.add_conditional_edges("supervise", _onward, ["finish", "gate"])
-    builder.add_conditional_edges("finish", _onward, {"gate": "gate", "end": END})
+    builder.add_conditional_edges("finish", _onward, {"supervise": "supervise", "gate": "gate", "end": END})
     builder.add_conditional_edges("gate", _onward, ["plan", "review", "supervise", "finish", "gate"])
     return builder
 

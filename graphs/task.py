@@ -155,7 +155,7 @@ def _in_flight(database: Database, db: sqlite3.Connection, task: TaskRow) -> int
 
 
 def _views(rows: list[SubtaskRow]) -> list[SubtaskView]:
-    completed = {row.id for row in rows if row.state == SubtaskState.COMPLETED}
+    startable = subtasks.startable(rows)
     return [
         SubtaskView(
             id=row.id,
@@ -164,7 +164,7 @@ def _views(rows: list[SubtaskRow]) -> list[SubtaskView]:
             type=row.type,
             dependencies=row.spec.get("dependencies", []),
             estimated_time=row.spec.get("estimated_time"),
-            state=_shown(row, completed),
+            state=SubtaskState.READY if row.id in startable else row.state,
             stops=sorted(row.stops),
             attempts=row.attempts + (row.state in (SubtaskState.RUNNING, SubtaskState.COMPLETED)),
             started_at=_time(row.started_at) if row.started_at else None,
@@ -173,12 +173,6 @@ def _views(rows: list[SubtaskRow]) -> list[SubtaskView]:
         )
         for row in rows
     ]
-
-
-def _shown(row: SubtaskRow, completed: set[str]) -> SubtaskState:
-    if row.state == SubtaskState.WAITING and completed.issuperset(row.spec.get("dependencies", ())):
-        return SubtaskState.READY
-    return row.state
 
 
 def _result(db: sqlite3.Connection, task: int, task_id: str, subtask: str) -> Any:

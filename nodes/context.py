@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict
 
 from holdfast.checkpoints.errors import BadInput, StepRepeated
-from holdfast.checkpoints.questions import Asked
+from holdfast.checkpoints.questions import Asked, require_sound
 
 StepFunction = Callable[[], Any] | Callable[[], Awaitable[Any]]
 _logger = logging.getLogger("holdfast.task")
@@ -52,7 +52,7 @@ class Effects(Protocol):
 
     recorded: dict[str, Any]  # values of steps that are on disk
     answers: dict[str, Any]  # by key of the question
-    uncertain: set[str]  # steps that were begun before and have no receipt
+    uncertain: dict[str, float]  # steps that were begun before and have no receipt, and when
 
     def known_step(self, name: str) -> str: ...
     async def begin_step(self, name: str) -> None: ...
@@ -109,7 +109,7 @@ class TaskContext:
     def idempotency_key(self) -> str:
         """The same over retries and crashes; inside a step it is that step's own."""
         step = _step.get()
-        return f"{self.task_id}/{self.subtask_id}" + (f"/{self._effects.known_step(step)}" if step else "")
+        return "/".join(filter(None, [self.task_id, self.subtask_id, self._effects.known_step(step or "")]))
 
     async def step(self, name: str, fn: StepFunction) -> Any:
         """The JSON value of ``fn`` (sync or async), durable when this returns and never computed again.
@@ -151,13 +151,16 @@ class TaskContext:
         """The answer to a question; until there is one the body ends here, and starts again from its first line.
 
         ``schema`` is a JSON schema of the answer.  The question is known again by ``key``, else by prompt and schema.
-        After ``deadline`` seconds the default is taken; without a default the subtask fails.
+        After ``deadline`` seconds the default is taken; without a default the subtask fails.  Raises BadInput for a
+        schema that is none or refers to anything outside itself, and for a default that does not fit it.
         """
         known = key or hashlib.sha256(json.dumps([prompt, schema], sort_keys=True).encode()).hexdigest()[:16]
         if known in self._effects.answers:
             return self._effects.answers[known]
         fallback = None if default is None else json.dumps(default, ensure_ascii=False)
-        raise Unanswered(Asked(prompt, known, schema, fallback, deadline))
+        asked = Asked(prompt, known, schema, fallback, deadline)
+        require_sound(asked)
+        raise Unanswered(asked)
 
     async def _uncertain_step(self, name: str) -> dict[str, Any] | None:
         """What to do about a step that may have happened: None to repeat it, or {"value": …} as its receipt."""
@@ -168,7 +171,7 @@ class TaskContext:
         answer = await self.ask(
             f"Step {name!r} of {self.subtask_id} was begun before and has no receipt: it may have happened. What now?",
             schema=UNCERTAIN,
-            key=f"uncertain {name}",
+            key=f"uncertain {name} {self._effects.uncertain[self._effects.known_step(name)]}",
         )
         if answer == "fail":
             raise BadInput(f"step {name!r} was begun before and was not to be repeated")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import mimetypes
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from typing import Any
 from langgraph.errors import GraphBubbleUp
 
 from holdfast.checkpoints import events, questions, results, subtasks, tasks
-from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseLost, StoreError
+from holdfast.checkpoints.errors import BadInput, DataCorrupt, HoldfastError, LeaseLost, StoreError
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.files import write_whole
 from holdfast.checkpoints.leases import Lease
@@ -34,7 +35,11 @@ class Recorded:
 
     steps: dict[str, Any]  # values by name
     answers: dict[str, Any]  # by key
-    begun: set[str]  # steps without a receipt
+    begun: dict[str, float]  # steps without a receipt, and when they were begun
+
+
+MOST = 2000  # characters of an error that are kept
+_SECRET = re.compile(r"\bsk-[\w-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|(?<=Bearer )\S+")
 
 
 class WorkStopped(Exception):
@@ -76,42 +81,54 @@ class Flight:
         self.begun.set_result(None)
         limit = asyncio.timeout(self.spec.get("timeout_s"))
         try:
-            if self.stopping:
-                raise WorkStopped
-            if self.reused is not None:
-                self.outcome = Completed(self.id)
-                return
-            params = self.kind.validate(self.spec.get("params", {}))
-            async with limit, self.context.idle_limit(self.spec.get("idle_timeout_s")):
-                value = await self.kind.body(params, self.inputs, self.context)
-            self.value = require_json(value, f"what subtask {self.id!r} returns")
-            self.outcome = Completed(self.id)
+            self.outcome = await self._body(limit)
         except asyncio.CancelledError:
-            if not self.stopping:
-                raise  # not ours: the run itself is being cancelled
-            self.outcome = Stopped(self.id)
-        except WorkStopped:
-            self.outcome = Stopped(self.id)
-        except Unanswered as signal:
-            self.question, self.outcome = signal.asked, Asked(self.id)
-        except (StoreError, LeaseLost, GraphBubbleUp):
+            if not self.stopping and self.work and self.work.cancelling():
+                raise  # the run itself is being cancelled
+            within = Failed(self.id, "it was cancelled by something that it had started")
+            self.outcome = Stopped(self.id) if self.stopping else within
+        except (LeaseLost, GraphBubbleUp):
             raise
-        except BadInput as error:
-            self.outcome = Failed(self.id, str(error), final=True)
-        except Exception as error:
-            self.context.log.debug("failed", exc_info=True)
-            self.outcome = Failed(self.id, self._sentence(error, limit))
+        except (Exception, SystemExit) as error:
+            if isinstance(error, StoreError) and not isinstance(error, DataCorrupt):
+                raise
+            self.outcome = self._ended_by(error, limit)
         finally:
             self.work = None
             if self.outcome:
                 self.landed(self.outcome)
 
-    def _sentence(self, error: Exception, limit: asyncio.Timeout) -> str:
+    async def _body(self, limit: asyncio.Timeout) -> Event:
+        if self.stopping:
+            return Stopped(self.id)
+        if self.reused is None:
+            params = self.kind.validate(self.spec.get("params", {}))
+            async with limit, self.context.idle_limit(self.spec.get("idle_timeout_s")):
+                value = await self.kind.body(params, self.inputs, self.context)
+            self.value = require_json(value, f"what subtask {self.id!r} returns")
+        return Completed(self.id)
+
+    def _ended_by(self, error: BaseException, limit: asyncio.Timeout) -> Event:
+        """What an exception of the body means."""
+        if isinstance(error, WorkStopped):
+            return Stopped(self.id)
+        if isinstance(error, Unanswered):
+            self.question = error.asked
+            return Asked(self.id)
+        self.context.log.debug("failed", exc_info=error)
+        return Failed(
+            self.id, self._sentence(error, limit), final=isinstance(error, BadInput | DataCorrupt | SystemExit)
+        )
+
+    def _sentence(self, error: BaseException, limit: asyncio.Timeout) -> str:
         if isinstance(error, TimeoutError) and limit.expired():
             return f"it took longer than its limit of {self.spec['timeout_s']} s"
         if isinstance(error, TimeoutError) and self.context.was_idle:
             return f"it did nothing for its limit of {self.spec['idle_timeout_s']} s"
-        return str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, SystemExit):
+            return f"it called exit({error.code}), which a body may not"
+        text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
+        return _SECRET.sub("…", text)[:MOST]
 
 
 class Durable:
@@ -120,7 +137,7 @@ class Durable:
     def __init__(
         self, services: Services, lease: Lease, task: TaskRow, subtask: str, recorded: Recorded | None = None
     ) -> None:
-        known = recorded or Recorded({}, {}, set())
+        known = recorded or Recorded({}, {}, {})
         self.recorded, self.answers, self.uncertain = known.steps, known.answers, known.begun
         self._services, self._lease, self._task, self._subtask = services, lease, task, subtask
 
@@ -202,16 +219,16 @@ class Undoing(Durable):
         now, task, subtask = self._services.clock(), self._lease.task, self._subtask
 
         def begin(db: Any) -> None:
-            subtasks.begin_step(db, task, subtask, f"undo {name}", now)
-            events.append(db, task, [News("step.started", subtask, {"step": f"undo {name}"})], now)
+            subtasks.begin_step(db, task, subtask, self.known_step(name), now)
+            events.append(db, task, [News("step.started", subtask, {"step": self.known_step(name)})], now)
 
         await self._services.database.awrite(begin, self._lease)
 
     async def end_step(self, name: str, value: Any) -> Any:
-        return await super().end_step(f"undo {name}", value)
+        return await super().end_step(self.known_step(name), value)
 
     def known_step(self, name: str) -> str:
-        return f"undo {name}"
+        return f"@undo {name}".strip()
 
 
 async def recorded(services: Services, task: int, subtask: str) -> Recorded:

@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from langgraph.types import interrupt
+from pydantic import ValidationError
 
 from holdfast.checkpoints import control, events, questions, results, subtasks, tasks
 from holdfast.checkpoints.errors import BadInput, HoldfastError, InvalidAnswer
@@ -26,7 +27,7 @@ from holdfast.nodes import replies
 from holdfast.nodes.plan import Plan, Subtask
 from holdfast.nodes.rollback import roll_back
 from holdfast.nodes.services import Services
-from holdfast.nodes.state import State
+from holdfast.nodes.state import Input, State
 from holdfast.nodes.supervise import supervise as work_on
 
 PLANNER = "@plan"
@@ -56,6 +57,8 @@ OPTIONS = (
 async def open_task(services: Services, thread_id: str, state: State) -> TaskRow:
     """The row of the thread's task; a thread that LangGraph began gets one now.  Raises BadInput or InvalidPlan."""
     known = await services.database.aread(lambda db: tasks.find(db, thread_id))
+    if known and known.state in TERMINAL and state.get("goal", known.goal) != known.goal:
+        raise BadInput(f"task {thread_id} is {known.state.value}; start a new thread for another goal")
     if known:
         return known
     return await create_task(services, state.get("goal", ""), state, task_id=thread_id)
@@ -70,6 +73,7 @@ async def create_task(
     """
     if not goal.strip():
         raise BadInput("the goal is empty; say in a sentence what you want")
+    _require_options({"goal": goal, **{key: fields[key] for key in OPTIONS if fields.get(key) is not None}})
     given = fields.get("plan")
     checked = Plan.parse(given).checked(services.registry) if given else None
     options = {key: fields[key] for key in OPTIONS if fields.get(key) not in (None, []) and fields[key] is not False}
@@ -90,31 +94,34 @@ async def plan(services: Services, task: TaskRow, lease: Lease) -> Update:
     """Decomposes the goal into subtasks, unless that has been done."""
     if task.state == TaskState.SUBMITTED:
         task = await _move(services, task, lease, TaskEvent.START)
-    if blocked := _blocked(task, "plan"):
-        return blocked
-    if not await services.database.aread(lambda db: subtasks.planned(db, task.number)):
-        made = await _planned(services, task, lease)
-        if made is None:
-            return _blocked(await services.task(task.id), "plan") or {"goto": "finish"}
-        try:
-            checked = Plan.parse(made).checked(services.registry)
-        except BadInput as error:
-            await _move(services, task, lease, TaskEvent.FAIL, error=str(error))
+    number = task.number
+    while not (blocked := _blocked(task, "plan")):
+        if await services.database.aread(lambda db: subtasks.planned(db, number)):
+            return {"revision": max(task.revision, 1), "plan": None, "goto": "review"}
+        planner = await _planner(services, task, lease)
+        if not subtasks.is_settled(planner):
+            await work_on(services, task, lease, [planner])
+            task = await _park(services, task, lease)
+        elif planner.result is None:
             return {"goto": "finish"}
-        await services.database.awrite(lambda db: _store_plan(db, task, checked, services.clock()), lease)
-    return {"revision": max(task.revision, 1), "plan": None, "goto": "review"}
+        else:
+            task = await _adopt(services, task, lease, planner.result)
+    return blocked
 
 
 async def review(services: Services, task: TaskRow, lease: Lease) -> Update:
     """Asks for approval of the plan when that is wanted: approve, edit, or reject with a reason and plan again."""
     if blocked := _blocked(task, "review"):
         return blocked
-    if not task.options.get("approve"):
-        return {"goto": "supervise"}
     rows = [row for row in await _rows(services, task) if not _built_in(row)]
-    asked = Asked(f"The plan has {len(rows)} subtasks. Run it?", f"approval {task.revision}", APPROVAL, '"approve"')
-    asked = replace(asked, kind="approval")
-    now = services.clock()
+    if not rows:  # it was rejected before a crash
+        return {"goto": "plan"}
+    given = await services.database.aread(lambda db: questions.answers(db, task.number, REVIEW))
+    edited = isinstance(given.get(_approval(task.revision - 1)), dict)
+    if not task.options.get("approve") or edited:
+        return {"goto": "supervise"}
+    asked = Asked(f"The plan has {len(rows)} subtasks. Run it?", _approval(task.revision), APPROVAL, '"approve"')
+    asked, now = replace(asked, kind="approval"), services.clock()
     question = await services.database.awrite(lambda db: control.request(db, task.id, REVIEW, asked, now), lease)
     if not question.answered:
         return {"goto": "gate", "back": "review"}
@@ -123,6 +130,11 @@ async def review(services: Services, task: TaskRow, lease: Lease) -> Update:
         return {"goto": "supervise"}
     await services.database.awrite(lambda db: _revise(db, task, decision, now), lease)
     return {"goto": "supervise" if "edit" in decision else "plan"}
+
+
+def _approval(revision: int) -> str:
+    """The key of the question whether a plan may run."""
+    return f"approval {revision}"
 
 
 async def supervise(services: Services, task: TaskRow, lease: Lease) -> Update:
@@ -135,7 +147,9 @@ async def supervise(services: Services, task: TaskRow, lease: Lease) -> Update:
         if all(map(subtasks.is_settled, rows)):
             return {"goto": "finish"}
         await work_on(services, task, lease, rows)
-        task = await _park(services, task, lease)
+        before, task = task, await _park(services, task, lease)
+        if task.last_seq == before.last_seq:
+            raise HoldfastError(f"task {task.id} can neither go on nor wait; please report this with `holdfast show`")
     return blocked
 
 
@@ -143,17 +157,29 @@ async def finish(services: Services, task: TaskRow, lease: Lease) -> Update:
     """Closes the task: completed if every subtask has, else failed with the reasons."""
     if blocked := _blocked(task, "finish"):
         return blocked
-    rows = await _rows(services, task)
-    if task.state not in TERMINAL:
-        event, error = _ending(task, rows)
-        task = await _move(services, task, lease, event, error=error)
-    given = await services.database.aread(lambda db: tasks.artifacts(db, task.number))
+    closed = await services.database.awrite(lambda db: _close(db, task, services.clock()), lease)
+    if closed is None:
+        return {"goto": "supervise"}  # somebody let a subtask run again
+    rows = await _rows(services, closed)
+    given = await services.database.aread(lambda db: tasks.artifacts(db, closed.number))
     return {
         "subtasks": _counts(row for row in rows if not _built_in(row)),
         "artifacts": [asdict(one) for one in given],
-        "error": task.error,
+        "error": closed.error,
         "goto": "end",
     }
+
+
+def _close(db: sqlite3.Connection, task: TaskRow, now: float) -> TaskRow | None:
+    """Ends a task as its rows say, in the transaction that reads them; None if something is still to do."""
+    task = tasks.get(db, task.id)
+    if task.state in TERMINAL:
+        return task
+    rows = subtasks.load(db, task.number)
+    if task.state != TaskState.WORKING or not all(map(subtasks.is_settled, rows)) or not rows:
+        return None
+    event, error = _ending(task, rows)
+    return tasks.move(db, task.id, event, now, error=error)
 
 
 async def gate(services: Services, task: TaskRow, lease: Lease) -> Update:
@@ -195,31 +221,47 @@ def _blocked(task: TaskRow, back: str) -> Update | None:
     """Where a stopped or ended task goes instead of on."""
     if task.state in STANDS:
         return {"goto": "gate", "back": back}
+    if task.rollback and back in ("plan", "review"):
+        return {"goto": "finish"}
     if task.state in TERMINAL and back != "finish":
         return {"goto": "finish"}
     return None
 
 
-async def _planned(services: Services, task: TaskRow, lease: Lease) -> dict[str, Any] | None:
-    """The plan that the built-in subtask ``@plan`` makes; None if it was stopped or failed."""
-    spec = Subtask(id=PLANNER, type="plan", params={"goal": task.goal, "data": task.options.get("data", [])}).compact()
+async def _planner(services: Services, task: TaskRow, lease: Lease) -> SubtaskRow:
+    """The built-in subtask ``@plan``, which is made when it is first needed."""
+    given = await services.database.aread(lambda db: questions.answers(db, task.number, REVIEW))
+    said = [one["reject"] for one in given.values() if isinstance(one, dict) and "reject" in one]
+    params = {"goal": task.goal, "data": task.options.get("data", []), "feedback": said}
+    spec = Subtask(id=PLANNER, type="plan", params=params).compact()
 
-    def row(db: sqlite3.Connection) -> SubtaskRow | None:
+    def find_or_insert(db: sqlite3.Connection) -> SubtaskRow | None:
+        if subtasks.find(db, task.number, PLANNER) is None:
+            subtasks.insert(db, task.number, [spec])
         return subtasks.find(db, task.number, PLANNER)
 
-    known = await services.database.aread(row)
-    if known is None:
-        await services.database.awrite(lambda db: subtasks.insert(db, task.number, [spec]), lease)
-        known = await services.database.aread(row)
-    if known and not subtasks.is_settled(known):
-        await work_on(services, task, lease, [known])
-        await _park(services, task, lease)
-        known = await services.database.aread(row)
-    if known is None or known.result is None:
-        return None
-    number = known.result
-    made: dict[str, Any] = json.loads(await services.database.aread(lambda db: results.get(db, number)))
-    return made
+    row = await services.database.awrite(find_or_insert, lease)
+    assert row
+    return row
+
+
+async def _adopt(services: Services, task: TaskRow, lease: Lease, number: int) -> TaskRow:
+    """Stores the plan that the planner made; a plan with faults fails the task."""
+    made = json.loads(await services.database.aread(lambda db: results.get(db, number)))
+    try:
+        checked = Plan.parse(made).checked(services.registry)
+    except BadInput as error:
+        return await _move(services, task, lease, TaskEvent.FAIL, error=str(error))
+    await services.database.awrite(lambda db: _store_plan(db, task, checked, services.clock()), lease)
+    return await services.task(task.id)
+
+
+def _require_options(fields: Mapping[str, Any]) -> None:
+    try:
+        Input.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _store_plan(db: sqlite3.Connection, task: TaskRow, plan: Plan, now: float) -> None:
@@ -231,8 +273,7 @@ def _store_plan(db: sqlite3.Connection, task: TaskRow, plan: Plan, now: float) -
 
 def _revise(db: sqlite3.Connection, task: TaskRow, decision: Mapping[str, Any], now: float) -> None:
     """Puts an edited plan in the place of one that has not run, or takes the plan away so that it is made again."""
-    old = [row.id for row in subtasks.load(db, task.number)]
-    subtasks.remove(db, task.number, old)
+    subtasks.remove_all(db, task.number)
     revision = tasks.next_revision(db, task.number)
     if "edit" in decision:
         plan = Plan.parse(decision["edit"])

@@ -19,6 +19,7 @@ class PlanParams(BaseModel):
 
     goal: str
     data: list[str] = []
+    feedback: list[str] = []  # why earlier plans were rejected; the rules have no other plan to offer
 
 
 @task_type("plan")

@@ -64,7 +64,7 @@ class TaskType:
         """
         digest = hashlib.sha256(json.dumps([self.name, self.version, params], sort_keys=True).encode())
         for name in sorted(inputs):
-            digest.update(hashlib.sha256(inputs[name]).digest())
+            digest.update(name.encode() + b"\0" + hashlib.sha256(inputs[name]).digest())
         for path in self.reads(self.validate(params)) if self.reads else ():
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

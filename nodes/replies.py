@@ -7,6 +7,7 @@ every shape that its clients send back is taken: decisions, a list, a map from q
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from holdfast.checkpoints.errors import BadInput
 from holdfast.checkpoints.questions import Question
 from holdfast.checkpoints.states import TaskState
 from holdfast.checkpoints.tasks import TaskRow
+
+_ID = re.compile(r"q\d+")
 
 
 def payload(task: TaskRow, open_: Sequence[Question]) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def answers_in(reply: Any, open_: Sequence[Question]) -> dict[str, Any]:
         return {one.id: _decided(decision, one) for decision, one in zip(decisions, open_, strict=True)}
     if isinstance(reply, Mapping) and reply and set(reply) <= {one.id for one in open_}:
         return dict(reply)
+    if isinstance(reply, Mapping) and reply and all(isinstance(key, str) and _ID.fullmatch(key) for key in reply):
+        return dict(reply)  # meant for questions that are open no more: answering says so
     if len(open_) != 1:
         names = ", ".join(f"{one.id} ({one.prompt})" for one in open_) or "none"
         raise BadInput(f"it is not clear which question this answers; open are: {names}")

@@ -33,9 +33,11 @@ async def roll_back(services: Services, task: TaskRow, lease: Lease) -> None:
 
 
 async def _undo(services: Services, task: TaskRow, lease: Lease, row: SubtaskRow) -> None:
-    kind = services.registry.get(row.type)
-    error = None if kind.compensate else f"the type {row.type!r} has no compensation"
-    for attempt in range(1, TRIES + 1 if kind.compensate else 1):
+    kind = services.registry.get(row.type) if row.type in services.registry else None
+    error = None if kind and kind.compensate else f"the type {row.type!r} has no compensation"
+    for attempt in range(1, TRIES + 1):
+        if kind is None or kind.compensate is None:
+            break
         known = await recorded(services, lease.task, row.id)
         context = TaskContext(task.id, row.id, attempt, Undoing(services, lease, task, row.id, known))
         try:

@@ -63,31 +63,21 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A subtask may not start; one that runs goes on until the shell has stopped it."""
+class Changed:
+    """Somebody did something to a subtask: this is how its row stands now.
+
+    ``held``: it may not start; ``dead``: it will not run (any more), and why; ``attempts`` it has used up.
+    """
 
     subtask: str
+    held: bool = False
+    dead: str | None = None
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Freed:
-    """A subtask was released or answered and may start again."""
-
-    subtask: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Somebody skipped a subtask."""
-
-    subtask: str
-
-
-@dataclass(frozen=True, slots=True)
-class Revived:
-    """A subtask that had failed or was skipped is to run again."""
-
-    subtask: str
+class Go:
+    """What was halted may start again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +147,7 @@ class SendBack:
     wait: float = 0.0
 
 
-Event: TypeAlias = Completed | Failed | Stopped | Asked | Held | Freed | Dropped | Revived | Due | Halt
+Event: TypeAlias = Completed | Failed | Stopped | Asked | Changed | Due | Halt | Go
 Command: TypeAlias = Start | Record | Fail | Skip | SendBack | Ask | Consult
 
 
@@ -277,35 +267,38 @@ class Scheduler:
         self._parked.add(event.subtask)
         return [Ask(event.subtask)]
 
-    def _hold(self, event: Held) -> list[Command]:
-        self._held.add(event.subtask)
-        return []
-
-    def _freed(self, event: Freed) -> list[Command]:
-        self._held.discard(event.subtask)
-        if event.subtask in self._parked:
-            self._parked.discard(event.subtask)
-            self._offer(event.subtask)
-        return []
-
-    def _dropped(self, event: Dropped) -> list[Command]:
-        self._held.discard(event.subtask)
-        self._parked.discard(event.subtask)
-        self._dead[event.subtask] = "skipped"
-        return self._skip_users(event.subtask)
-
-    def _revived(self, event: Revived) -> list[Command]:
-        if self._dead.pop(event.subtask, None) is not None and not self._missing[event.subtask]:
-            self._offer(event.subtask)
+    def _changed(self, event: Changed) -> list[Command]:
+        """Follows a row that was changed from outside; its dependents' rows were changed with it."""
+        subtask = event.subtask
+        if subtask in self._done:
+            return []
+        if event.dead is not None:
+            self._dead[subtask] = event.dead
+            self._parked.discard(subtask)
+            return []
+        (self._held.add if event.held else self._held.discard)(subtask)
+        if self._dead.pop(subtask, None) is not None or event.attempts < self._attempts[subtask]:
+            self._attempts[subtask] = event.attempts
+            self._resting.discard(subtask)
+            self._parked.add(subtask)
+        if not event.held and subtask in self._parked:
+            self._parked.discard(subtask)
+            if not self._missing[subtask] and not self._spare(subtask):
+                self._offer(subtask)
         return []
 
     def _due(self, event: Due) -> list[Command]:
-        self._resting.discard(event.subtask)
-        self._offer(event.subtask)
+        if event.subtask in self._resting:
+            self._resting.discard(event.subtask)
+            self._offer(event.subtask)
         return []
 
     def _halt(self, event: Halt) -> list[Command]:
         self._halted = True
+        return []
+
+    def _go(self, event: Go) -> list[Command]:
+        self._halted = False
         return []
 
     _HANDLERS: Mapping[type[Any], Callable[[Scheduler, Any], list[Command]]] = {
@@ -313,12 +306,10 @@ class Scheduler:
         Failed: _failed,
         Stopped: _stopped,
         Asked: _asked,
-        Held: _hold,
-        Freed: _freed,
-        Dropped: _dropped,
-        Revived: _revived,
+        Changed: _changed,
         Due: _due,
         Halt: _halt,
+        Go: _go,
     }
 
     def _offer(self, subtask: str) -> None:
@@ -330,7 +321,7 @@ class Scheduler:
             _, subtask = heapq.heappop(self._ready)
             if subtask in self._held:
                 self._parked.add(subtask)
-            elif subtask not in self._dead:
+            elif not (subtask in self._dead or subtask in self._done or subtask in self._running):
                 self._running.add(subtask)
                 commands.append(Start(subtask))
         return commands

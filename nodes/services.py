@@ -48,6 +48,7 @@ class Services:
     fly: Callable[[Flight], Awaitable[None]]
     workers: int = 8
     clock: Callable[[], float] = time.time
+    leaving: bool = False  # this process hands over: nothing is begun any more
     at_work: dict[str, Supervised] = field(default_factory=dict)
     listeners: list[Listener] = field(default_factory=list)
 
@@ -63,10 +64,12 @@ class Services:
             return
         owner = self.database.owner
         lease = await self.database.awrite(lambda db: owner.take(db, task.number, task.id))
+        owner.keep(lease)
         try:
             with held_lease(lease):
                 yield lease
         finally:
+            owner.drop(lease, over=False)  # LangGraph still writes this node's checkpoint
             await self.database.awrite(lambda db: owner.release(db, lease))
 
     async def task(self, task_id: str) -> TaskRow:

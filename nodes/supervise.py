@@ -15,8 +15,10 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from pydantic import ValidationError
+
 from holdfast.checkpoints import control, events, subtasks, tasks
-from holdfast.checkpoints.errors import BadInput, HandedOver
+from holdfast.checkpoints.errors import BadInput, DataCorrupt, HandedOver
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.questions import Asked
@@ -28,18 +30,16 @@ from holdfast.nodes.flight import Durable, Flight, recorded
 from holdfast.nodes.registry import TaskType
 from holdfast.nodes.scheduler import (
     Ask,
+    Changed,
     Command,
     Consult,
-    Dropped,
     Due,
     Event,
     Fail,
-    Freed,
+    Go,
     Halt,
-    Held,
     Job,
     Record,
-    Revived,
     Scheduler,
     SendBack,
     Skip,
@@ -49,13 +49,7 @@ from holdfast.nodes.scheduler import (
 from holdfast.nodes.services import Services
 
 POLL_SECONDS = 0.1
-HEARD: Mapping[str, type[Held | Freed | Dropped | Revived]] = {
-    "hold": Held,
-    "release": Freed,
-    "skip": Dropped,
-    "fail": Dropped,
-    "retry": Revived,
-}
+START_AT_ONCE = 16  # starts in one commit: each commit reads the control row
 
 
 async def supervise(services: Services, task: TaskRow, lease: Lease, rows: Sequence[SubtaskRow]) -> None:
@@ -63,7 +57,10 @@ async def supervise(services: Services, task: TaskRow, lease: Lease, rows: Seque
 
     Raises HandedOver if this runner was told to leave the rest to another, and what the store raises.
     """
+    if services.leaving:
+        raise HandedOver(task.id)
     learned = await services.database.aread(subtasks.durations)
+    rows = await services.database.awrite(lambda db: _recover(db, services.clock(), lease, rows), lease)
     shift = Shift(services, task, lease, rows, learned)
     services.at_work[task.id] = shift
     try:
@@ -102,6 +99,7 @@ class Shift:
         self._values: dict[str, bytes] = {}  # results of this shift that a successor still needs, as committed
         self._needed = _needs(rows)
         self._flights: dict[str, Flight] = {}
+        self._held: set[str] = set()  # since this shift began: what is not under way yet does not begin
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -129,15 +127,23 @@ class Shift:
                 commands = [command for event in arrived for command in self.scheduler.apply(event)]
             watch.cancel()
 
+    async def _perform(self, commands: list[Command], group: asyncio.TaskGroup) -> list[Event]:
+        """Commits the commands and starts what they start, a few to a commit; events for what was refused."""
+        starts = [command.subtask for command in commands if isinstance(command, Start)]
+        others: list[Command] = [command for command in commands if not isinstance(command, Start)]
+        arrived: list[Event] = []
+        for first in range(0, max(1, len(starts)), START_AT_ONCE):
+            arrived += await self._turn(others, starts[first : first + START_AT_ONCE], group)
+            others = []
+        return arrived
+
     async def _next(self) -> list[Event]:
         arrived = [await self._inbox.get()]
         while not self._inbox.empty():
             arrived.append(self._inbox.get_nowait())
         return arrived
 
-    async def _perform(self, commands: list[Command], group: asyncio.TaskGroup) -> list[Event]:
-        """Commits the commands, then starts what was allowed to start; events for what was refused."""
-        starts = [command.subtask for command in commands if isinstance(command, Start)]
+    async def _turn(self, commands: list[Command], starts: list[str], group: asyncio.TaskGroup) -> list[Event]:
         may_run, started = await self._services.database.awrite(
             lambda db: self._commit(db, commands, starts), self._lease
         )
@@ -145,6 +151,8 @@ class Shift:
             self._after(command)
         for subtask in started:
             flight = self._flights[subtask] = await self._prepare(subtask)
+            if self._mode or subtask in self._held:
+                flight.stop()  # stopped since the commit: its body does not begin
             group.create_task(self._fly(flight))
             await flight.begun  # one after the other, so that the most urgent is not held up by starting the rest
         if len(started) == len(starts):
@@ -152,7 +160,7 @@ class Shift:
         refused = [subtask for subtask in starts if subtask not in started]
         if not may_run:
             return [Halt(), *map(Stopped, refused)]
-        return [event for subtask in refused for event in (Held(subtask), Stopped(subtask))]
+        return [event for subtask in refused for event in (Changed(subtask, held=True), Stopped(subtask))]
 
     def _commit(self, db: sqlite3.Connection, commands: list[Command], starts: list[str]) -> tuple[bool, list[str]]:
         """The rows and events of a turn; whether the task may run, and which subtasks were started."""
@@ -184,12 +192,15 @@ class Shift:
                 done = subtasks.set_waiting(db, task, subtask, SubtaskEvent.SEND_BACK)
                 if done and error:
                     subtasks.count_attempt(db, task, subtask, error)
-                return [News("subtask.waiting", subtask, {"error": error, "retry_in": wait} if error else None)] * done
+                row = subtasks.find(db, task, subtask)
+                data = {"error": error, "retry_in": wait} if error else None
+                return [News(f"subtask.{row.state.value}", subtask, data)] if done and row else []
             case Ask(subtask):
                 self._write_question(db, subtask, self._flights[subtask].question, now)
             case Consult(subtask, error):
                 subtasks.count_attempt(db, task, subtask, error)
-                self._write_question(db, subtask, _what_now(subtask, error, self._attempts[subtask]), now)
+                seen = tasks.get(db, self._task.id).last_seq  # another failure is another question
+                self._write_question(db, subtask, _what_now(subtask, error, seen), now)
         return []
 
     def _write_failure(self, db: sqlite3.Connection, subtask: str, error: str, policy: str, now: float) -> list[News]:
@@ -254,13 +265,17 @@ class Shift:
 
     async def _take_over(self, flight: Flight, source: str) -> None:
         """Takes the result, and the artifacts, of an equal subtask of another task, if it has one."""
-        found = await self._services.database.aread(lambda db: subtasks.equal(db, source, flight.fingerprint))
-        if flight.fingerprint and found:
-            flight.reused, flight.value = found
-            for name, sha256 in await self._services.database.aread(
-                partial(tasks.artifacts_of, task_id=source, subtask=flight.reused)
-            ):
-                await flight.context.artifact(name, self._services.database.files.checked(sha256))
+        database = self._services.database
+        found = await database.aread(lambda db: subtasks.equal(db, source, flight.fingerprint))
+        if not (flight.fingerprint and found):
+            return
+        given = await database.aread(partial(tasks.artifacts_of, task_id=source, subtask=found[0]))
+        try:
+            for name, sha256 in given:
+                await flight.context.artifact(name, await asyncio.to_thread(database.files.checked, sha256))
+        except DataCorrupt:
+            return  # then it runs
+        flight.reused, flight.value = found
 
     async def _inputs(self, row: SubtaskRow) -> dict[str, bytes]:
         """The committed results of a subtask's dependencies: from this shift's memory, else from the file."""
@@ -283,12 +298,10 @@ class Shift:
     async def _watch(self) -> None:
         """Looks at the control row and at what was done since, when told to and at least every tenth of a second."""
         while True:
-            task, done = await self._services.database.aread(
-                lambda db: (tasks.get(db, self._task.id), events.controls(db, self._lease.task, self._seen))
-            )
+            task, changed = await self._services.database.aread(self._look)
             self._seen = task.last_seq
-            for event in done:
-                self._hear(event)
+            for row in changed:
+                self._follow(row)
             self._obey(_mode(task, self.handed_over))
             try:
                 async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 may swallow a cancel
@@ -297,27 +310,35 @@ class Shift:
                 continue
             self._wake.clear()
 
-    def _hear(self, news: News) -> None:
-        """Passes on to the scheduler what was done to one subtask."""
-        subtask, data = news.subtask or "", news.data or {}
-        heard = Freed if news.type == "question.answered" else HEARD.get(data.get("do", ""))
-        if heard is None or subtask not in self._rows:
-            return
-        self._inbox.put_nowait(heard(subtask))
-        flight = self._flights.get(subtask)
-        if heard is Held and data.get("mode") == "now" and flight:
+    def _look(self, db: sqlite3.Connection) -> tuple[TaskRow, list[SubtaskRow]]:
+        """The task, and the subtasks to which something was done since the last look, as they stand now."""
+        task = tasks.get(db, self._task.id)
+        touched = events.touched(db, task.number, self._seen) if task.last_seq > self._seen else []
+        return task, [row for id_ in touched if id_ in self._rows and (row := subtasks.find(db, task.number, id_))]
+
+    def _follow(self, row: SubtaskRow) -> None:
+        """Lets the scheduler know how a row stands, and stops what is to be stopped."""
+        held = bool(row.stops) or row.state == SubtaskState.INPUT_REQUIRED
+        dead = (row.error or "it was given up") if row.state in SETTLED and not subtasks.has_result(row) else None
+        self._attempts[row.id] = min(self._attempts[row.id], row.attempts)
+        (self._held.add if held else self._held.discard)(row.id)
+        self._inbox.put_nowait(Changed(row.id, held, dead, row.attempts))
+        flight = self._flights.get(row.id)
+        if flight and any(stop["mode"] == "now" for stop in row.stops.values()):
             flight.stop()
-        if heard is Revived:
-            for dependency in self._rows[subtask].spec.get("dependencies", ()):
-                self._needed[dependency] = self._needed.get(dependency, 0) + 1
 
     def _obey(self, mode: str | None) -> None:
-        if mode is None or (self._mode and control.MODES.index(mode) <= control.MODES.index(self._mode)):
+        """Halts, stops more strictly, or goes on, as the control row says."""
+        if mode is None:
+            if self._mode is not None:
+                self._inbox.put_nowait(Go())
+            self._mode = None
             return
         if self._mode is None:
             self._inbox.put_nowait(Halt())
-        self._mode = mode
-        if mode == "now":
+        if self._mode is None or control.MODES.index(mode) > control.MODES.index(self._mode):
+            self._mode = mode
+        if self._mode == "now":
             for flight in self._flights.values():
                 flight.stop()
 
@@ -329,7 +350,7 @@ async def _fingerprint(kind: TaskType, row: SubtaskRow, inputs: Mapping[str, byt
         return kind.fingerprint(params, inputs)
     try:
         return await asyncio.to_thread(kind.fingerprint, params, inputs)
-    except (OSError, BadInput):
+    except (OSError, BadInput, ValidationError):
         return b""
 
 
@@ -357,10 +378,18 @@ def jobs(rows: Sequence[SubtaskRow], learned: Mapping[str, float], on_failure: s
     ]
 
 
-def _what_now(subtask: str, error: str, attempts: int) -> Asked:
+def _recover(db: sqlite3.Connection, now: float, lease: Lease, rows: Sequence[SubtaskRow]) -> list[SubtaskRow]:
+    """The rows, with what a lost runner left as running set back."""
+    lost = subtasks.lost(db, lease.task)
+    fresh = {id_: row for id_ in lost if (row := subtasks.find(db, lease.task, id_))}
+    events.append(db, lease.task, [News(f"subtask.{row.state.value}", id_) for id_, row in fresh.items()], now)
+    return [fresh.get(row.id, row) for row in rows]
+
+
+def _what_now(subtask: str, error: str, seen: int) -> Asked:
     """The question that a failure asks under ``on_failure: ask``."""
     choices = {"enum": ["retry", "skip", "fail"]}
-    return Asked(f"{subtask} failed: {error}. What now?", f"failure {attempts}", choices, '"fail"', kind="failure")
+    return Asked(f"{subtask} failed: {error}. What now?", f"failure {seen}", choices, '"fail"', kind="failure")
 
 
 def _needs(rows: Sequence[SubtaskRow]) -> dict[str, int]:

@@ -84,7 +84,7 @@ async def test_half_read_lists_do_not_block_writes(tmp_path):
 async def test_a_runner_that_lost_its_lease_writes_no_checkpoint(tmp_path):
     first, second = Database(tmp_path / "h.db", lease_seconds=0.05), Database(tmp_path / "h.db")
     task = await first.awrite(lambda db: tasks.create(db, "goal", {}, 0.0))
-    await first.awrite(lambda db: first.owner.take(db, task.number, task.id))
+    first.owner.keep(await first.awrite(lambda db: first.owner.take(db, task.number, task.id)))
     first._renewal.stop()  # as if the process had been stopped
     await asyncio.sleep(0.1)
     await second.awrite(lambda db: second.owner.take(db, task.number, task.id))

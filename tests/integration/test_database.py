@@ -181,7 +181,9 @@ def test_stored_files_are_checked_against_their_hash(tmp_path):
 
 
 def lease(database, task):
-    return database.write(lambda db: database.owner.take(db, task.number, task.id))
+    taken = database.write(lambda db: database.owner.take(db, task.number, task.id))
+    database.owner.keep(taken)
+    return taken
 
 
 def test_a_live_owner_keeps_its_lease_and_a_released_one_is_free(tmp_path):
