@@ -176,7 +176,7 @@ def _close(db: sqlite3.Connection, task: TaskRow, now: float) -> TaskRow | None:
     if task.state in TERMINAL:
         return task
     rows = subtasks.load(db, task.number)
-    if task.state != TaskState.WORKING or not all(map(subtasks.is_settled, rows)) or not rows:
+    if task.state != TaskState.WORKING or not (task.rollback or (rows and all(map(subtasks.is_settled, rows)))):
         return None
     event, error = _ending(task, rows)
     return tasks.move(db, task.id, event, now, error=error)
