@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup report test check test-all bench lock report-check clean
+.PHONY: help setup report test check test-all bench torture lock report-check clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 VENV := .venv
@@ -12,6 +12,7 @@ ARGS :=
 DATA :=
 REFERENCE :=
 MIN := 60
+RUNS := 1000
 VERSIONS := 3.11 3.12 3.13
 python = $(VENV)/bin/python
 
@@ -43,6 +44,9 @@ test-all: ## run the tests with each of Python 3.11, 3.12 and 3.13 that is there
 
 bench: setup ## measure speed
 	$(python) -m benchmarks.run $(ARGS)
+
+torture: setup ## kill it, race it and play every move against a model (RUNS=100 is a tenth; ARGS="--seed 1" repeats)
+	$(python) -m tests.torture --runs $(RUNS) $(ARGS)
 
 lock: ## resolve requirements.lock anew (needs uv; ARGS=--upgrade takes the newest versions)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -12,6 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from holdfast import Holdfast, TaskState
+from holdfast.graphs.types import load_types
 
 COMMAND = [sys.executable, "-m", "holdfast"]
 SLOW = 60.0
@@ -62,6 +67,37 @@ class Cli:
         except OSError:  # Linux says so when the other side is closed
             pass
         os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), received.decode()
+
+    def talk(
+        self, *words: str, say: list[tuple[str, str | Callable[[str], str | None]]], **env: str
+    ) -> tuple[int, str]:
+        """As ``in_terminal``; after each text has appeared, the keys that go with it are typed.
+
+        A function is called with what has been received, and returns the keys.
+        """
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.folder)
+            os.execve(sys.executable, [*COMMAND, *words], self.env | env)
+        received, seen, until = b"", 0, time.monotonic() + SLOW
+        try:
+            while True:
+                while say and (at := received.find(say[0][0].encode(), seen)) >= 0:
+                    seen = at + len(say[0][0].encode())
+                    keys = say.pop(0)[1]
+                    typed = keys(received.decode(errors="replace")) if callable(keys) else keys
+                    os.write(terminal, (typed or "").encode())
+                assert time.monotonic() < until, f"still waits for {say}: {received.decode(errors='replace')}"
+                if select.select([terminal], [], [], 0.5)[0]:
+                    chunk = os.read(terminal, 65536)
+                    if not chunk:
+                        break
+                    received += chunk
+        except OSError:
+            pass
+        finally:
+            os.close(terminal)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), received.decode()
 
     def plan(self, *subtasks: dict[str, Any], name: str = "plan.json") -> str:
@@ -121,3 +157,30 @@ def wait_for(condition: Callable[[], bool], seconds: float = SLOW) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+TYPES = str(Path(__file__).with_name("cli_types.py"))
+AT_REST = frozenset(TaskState) - {TaskState.SUBMITTED, TaskState.WORKING}
+
+
+def prepared(
+    cli: Cli, *subtasks: dict[str, Any], then: Callable[[Holdfast, str], Any] | None = None, **how: Any
+) -> str:
+    """The id of a task that has come to rest in the folder's database, made in this process because that is cheap.
+
+    ``then`` is awaited once the task runs; ``how`` are options of ``Holdfast.start``.
+    """
+    load_types([TYPES])
+
+    async def go() -> str:
+        async with Holdfast.open(cli.folder / ".holdfast/holdfast.db") as hf:
+            plan = {"subtasks": list(subtasks)} if subtasks else None
+            task = await hf.start(how.pop("goal", "A goal"), plan=plan, **how)
+            if then:
+                await then(hf, task.id)
+            await asyncio.wait_for(hf.wait(task.id, until=AT_REST), SLOW)
+            while hf.working_on(task.id):
+                await asyncio.sleep(0.01)
+            return task.id
+
+    return asyncio.run(go())

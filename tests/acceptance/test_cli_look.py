@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.cli import cli as commands
 from tests.acceptance.cli_process import Cli, lines, one_sentence, sleep
 
-COMMANDS = ("run", "tasks", "show", "events", "pause", "resume", "graph", "doctor")
+COMMANDS = tuple(commands.commands)
 
 
 @pytest.fixture
@@ -52,7 +53,15 @@ def test_version_is_that_of_the_package(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["show", "abc"], ["tasks"], ["events", "abc"], ["graph", "abc"], ["pause", "abc"], ["resume", "abc"]],
+    [
+        ["show", "abc"],
+        ["tasks"],
+        ["events", "abc"],
+        ["graph", "abc"],
+        ["pause", "abc"],
+        ["resume", "abc"],
+        ["answer", "abc", "1"],
+    ],
 )
 def test_looking_at_a_database_that_is_not_there_says_so_and_makes_none(cli: Cli, words: list[str]) -> None:
     refused = cli(*words)

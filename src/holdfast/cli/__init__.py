@@ -13,14 +13,32 @@ from collections.abc import Sequence
 
 import click
 
-from holdfast.cli.control import pause
+from holdfast.cli.answer import answer
+from holdfast.cli.control import cancel, pause, retry, skip
+from holdfast.cli.demo import demo
 from holdfast.cli.doctor import doctor
 from holdfast.cli.exits import INTERRUPTED, report, report_usage
 from holdfast.cli.graph import graph
 from holdfast.cli.look import events, show, tasks
+from holdfast.cli.prune import prune
 from holdfast.cli.work import resume, run
 
-COMMANDS = (run, tasks, show, events, pause, resume, graph, doctor)
+COMMANDS = (
+    run,
+    tasks,
+    show,
+    events,
+    pause,
+    resume,
+    answer,
+    cancel,
+    retry,
+    skip,
+    graph,
+    prune,
+    doctor,
+    demo,
+)
 
 
 class Commands(click.Group):

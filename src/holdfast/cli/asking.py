@@ -6,7 +6,7 @@ Pure, and light enough for commands that load no LangGraph; ``prompt`` has the c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from holdfast.nodes import replies
 APPROVAL = "approve, reject REASON, or @FILE with an edited plan"
 YES_NO = {"y": True, "yes": True, "n": False, "no": False}
 LARGEST = 16 << 20
+Schema = Mapping[str, Any]
 
 
 def hint(question: Question) -> str:
@@ -31,35 +32,17 @@ def describe(schema: Any) -> str:
     """A JSON schema in a few words."""
     if not isinstance(schema, Mapping) or not schema:
         return "any JSON"
-    for several in ("oneOf", "anyOf"):
-        if several in schema:
-            return " or ".join(describe(one) for one in schema[several])
+    if several := schema.get("oneOf") or schema.get("anyOf"):
+        return " or ".join(describe(one) for one in several)
     if "const" in schema:
         return _plain(schema["const"])
     if "enum" in schema:
-        return " or ".join(filter(None, [", ".join(map(_plain, schema["enum"][:-1])), _plain(schema["enum"][-1])]))
+        *others, last = map(_plain, schema["enum"])
+        return f"{', '.join(others)} or {last}" if others else last
     kind = schema.get("type")
-    if isinstance(kind, list):
-        return " or ".join(describe({**schema, "type": one}) for one in kind)
-    match kind:
-        case "boolean":
-            return "yes or no"
-        case "integer":
-            return "a whole number" + _range(schema, "minimum", "maximum")
-        case "number":
-            return "a number" + _range(schema, "minimum", "maximum")
-        case "string":
-            return (f"text ({schema['format']})" if "format" in schema else "text") + _range(
-                schema, "minLength", "maxLength", " letters"
-            )
-        case "array":
-            return f"a JSON list of {describe(schema['items'])}" if "items" in schema else "a JSON list"
-        case "object":
-            names = ", ".join(schema.get("required", schema.get("properties", ())))
-            return f"a JSON object with {names}" if names else "a JSON object"
-        case "null":
-            return "null"
-    return "any JSON"
+    kinds = kind if isinstance(kind, list) else [kind]
+    forms = (FORMS.get(str(one)) for one in kinds)
+    return " or ".join(form(schema) if form else "any JSON" for form in forms)
 
 
 def default(question: Question) -> str | None:
@@ -130,8 +113,30 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _range(schema: Mapping[str, Any], least: str, most: str, unit: str = "") -> str:
+def _range(schema: Schema, least: str, most: str, unit: str = "") -> str:
     low, high = schema.get(least), schema.get(most)
     if low is not None and high is not None:
         return f" from {low} to {high}{unit}"
     return f" of {low}{unit} or more" if low is not None else f" of {high}{unit} at most" if high is not None else ""
+
+
+def _text(schema: Schema) -> str:
+    return (f"text ({schema['format']})" if "format" in schema else "text") + _range(
+        schema, "minLength", "maxLength", " letters"
+    )
+
+
+def _object(schema: Schema) -> str:
+    names = ", ".join(schema.get("required") or schema.get("properties", ()))
+    return f"a JSON object with {names}" if names else "a JSON object"
+
+
+FORMS: Mapping[str, Callable[[Schema], str]] = {
+    "boolean": lambda schema: "yes or no",
+    "integer": lambda schema: "a whole number" + _range(schema, "minimum", "maximum"),
+    "number": lambda schema: "a number" + _range(schema, "minimum", "maximum"),
+    "string": _text,
+    "array": lambda schema: f"a JSON list of {describe(schema['items'])}" if "items" in schema else "a JSON list",
+    "object": _object,
+    "null": lambda schema: "null",
+}

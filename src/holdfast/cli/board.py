@@ -9,7 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from holdfast.checkpoints.events import Event
-from holdfast.checkpoints.states import SETTLED, SubtaskState, TaskState
+from holdfast.checkpoints.states import SETTLED, TERMINAL, SubtaskState, TaskState
 from holdfast.graphs.task import SubtaskView, Task
 
 PLANS = ("plan.made", "plan.revised")
@@ -57,6 +57,8 @@ class Board:
         self.counts: Counter[str] = Counter()
         self.running: dict[str, None] = {}  # in the order of their start
         self.recent: deque[str] = deque(maxlen=RECENT)  # the last that ended, newest first
+        self.asked: dict[str, str] = {}  # open questions, and who asks
+        self._asked_before: set[str] = set()
         self.seq = 0
         self.loaded_seq = -1
 
@@ -64,6 +66,10 @@ class Board:
     def settled(self) -> int:
         """How many subtasks will not run again."""
         return sum(self.counts[state] for state in SETTLED)
+
+    def has_told(self, question: str) -> bool:
+        """Whether the event that tells of this question has been seen."""
+        return question in self._asked_before
 
     def wants_plan(self, event: Event) -> bool:
         """Whether the event speaks of subtasks that are not known here."""
@@ -85,6 +91,10 @@ class Board:
         kind, _, what = event.type.partition(".")
         if kind == "task" and what.upper() in TaskState.__members__:
             self.state = TaskState(what.upper())
+            if self.state in TERMINAL:
+                self.asked.clear()
+        elif kind == "question":
+            self._question(event, what)
         elif kind == "subtask" and event.subtask and event.subtask.startswith("@"):
             self.planning = what == SubtaskState.RUNNING
         elif kind == "subtask" and event.subtask in self.entries and what in SUBTASK_STATES:
@@ -98,6 +108,14 @@ class Board:
         if subtask in self.entries and total > 0:
             self.entries[subtask].done = min(max(done / total, 0.0), 1.0)
 
+    def _question(self, event: Event, what: str) -> None:
+        question = str(event.data.get("question"))
+        if what == "asked":
+            self.asked[question] = event.subtask or ""
+            self._asked_before.add(question)
+        else:
+            self.asked.pop(question, None)
+
     def _change(self, one: Entry, state: str, event: Event) -> None:
         self.counts[one.state] -= 1
         self.counts[state] += 1
@@ -107,6 +125,7 @@ class Board:
             one.started, one.ended, one.error, one.done = event.at.timestamp(), None, None, None
             self.running[one.id] = None
         elif state in SETTLED:
+            self.asked = {question: subtask for question, subtask in self.asked.items() if subtask != one.id}
             one.ended = event.at.timestamp()
             self._remember(one.id)
         one.error = event.data.get("error") or event.data.get("reason")

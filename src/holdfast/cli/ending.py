@@ -9,8 +9,9 @@ from typing import TextIO
 
 from rich.text import Text
 
-from holdfast.checkpoints.states import SubtaskState, TaskState
+from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskState
 from holdfast.checkpoints.tasks import ArtifactRow
+from holdfast.cli import asking
 from holdfast.cli.common import Target
 from holdfast.cli.text import clean, duration, near, size, symbol, words
 from holdfast.cli.views import console
@@ -22,9 +23,8 @@ FAILURES = 5
 
 def show(task: Task, seconds: float, to: Target, stream: TextIO, types: Sequence[str]) -> None:
     """Prints the summary of a foreground run that lasted ``seconds``."""
-    lines = [_outcome(task, seconds), *trouble(task), *questions(task), *artifacts(task.artifacts)]
-    if command := _next(task, to, types):
-        lines.append(Text.assemble(("next  ", "dim"), command))
+    lines = [_outcome(task, seconds), *trouble(task), *questions(task, to), *artifacts(task.artifacts)]
+    lines.append(Text.assemble(("next  ", "dim"), _next(task, to, types)))
     out = console(stream)
     if stream.isatty():
         out.print()
@@ -53,12 +53,26 @@ def _artifact(path: str, count: int, title: str) -> Text:
     return Text.assemble((f"{size(count):>9}  ", "dim"), clean(path), (extra, "dim"))
 
 
-def questions(task: Task) -> list[Text]:
-    """What waits for an answer, with the ids that answers name."""
-    return [
-        Text.assemble(("  ? ", "bold magenta"), clean(one.prompt), (f"  {clean(one.id)}", "dim"))
-        for one in task.questions
-    ]
+def questions(task: Task, to: Target) -> list[Text]:
+    """What waits for an answer: who asks what, the form of an answer, and the command that gives it."""
+    lines = []
+    for one in task.questions:
+        who = "" if one.subtask.startswith("@") else f"{clean(one.subtask)} asks: "
+        given = asking.default(one)
+        form = asking.hint(one) + (f"; default {given}" if given is not None else "")
+        lines += [
+            Text.assemble(("  ? ", "bold magenta"), who, clean(one.prompt), (f"  {clean(one.id)}", "dim")),
+            Text(f"    {clean(form)}", "dim"),
+            Text.assemble(("    answer  ", "dim"), clean(asking.command(to, task.id, one))),
+        ]
+    return lines
+
+
+def ask(task: Task, to: Target, stream: TextIO) -> None:
+    """Prints the open questions only."""
+    out = console(stream)
+    for line in questions(task, to):
+        out.print(line, soft_wrap=True)
 
 
 def _outcome(task: Task, seconds: float) -> Text:
@@ -83,7 +97,7 @@ def trouble(task: Task) -> list[Text]:
     return lines
 
 
-def _next(task: Task, to: Target, types: Sequence[str]) -> str | None:
-    if task.state in (TaskState.PAUSED, TaskState.WORKING, TaskState.SUBMITTED):
-        return to.command("resume", task.id[:8], *(word for one in types for word in ("--types", one)))
-    return to.command("show", task.id[:8])
+def _next(task: Task, to: Target, types: Sequence[str]) -> str:
+    if task.state in TERMINAL:
+        return to.command("show", task.id[:8])
+    return to.resume(task.id, types) + (" (once it is answered)" if task.state == TaskState.INPUT_REQUIRED else "")

@@ -8,7 +8,25 @@ import traceback
 
 import click
 
-from holdfast.checkpoints.errors import HoldfastError, InvalidPlan, LeaseLost
+from holdfast.checkpoints.errors import (
+    AlreadyAnswered,
+    AmbiguousTask,
+    BadInput,
+    HandedOver,
+    HoldfastError,
+    IllegalMove,
+    InvalidAnswer,
+    InvalidPlan,
+    LeaseHeld,
+    LeaseLost,
+    MissingTypes,
+    StepRepeated,
+    StoreError,
+    SwitchedOff,
+    UnknownQuestion,
+    UnknownSubtask,
+    UnknownTask,
+)
 from holdfast.checkpoints.states import TaskState
 
 COMPLETED, FAILED, REFUSED, PAUSED, ASKED, CANCELED, HANDED_OVER = range(7)
@@ -26,8 +44,22 @@ STATES: dict[TaskState, int] = {
     TaskState.SUBMITTED: HANDED_OVER,
     TaskState.WORKING: HANDED_OVER,
 }
-ERRORS: tuple[tuple[type[Exception], int], ...] = (
+ERRORS: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
+    (BadInput, REFUSED),
+    (UnknownTask, REFUSED),
+    (AmbiguousTask, REFUSED),
+    (UnknownSubtask, REFUSED),
+    (UnknownQuestion, REFUSED),
+    (AlreadyAnswered, REFUSED),
+    (InvalidAnswer, REFUSED),
+    (IllegalMove, REFUSED),
+    (SwitchedOff, REFUSED),
+    (MissingTypes, REFUSED),
+    (LeaseHeld, REFUSED),
     (LeaseLost, HANDED_OVER),
+    (HandedOver, HANDED_OVER),
+    (StoreError, REFUSED),
+    (StepRepeated, REFUSED),
     (HoldfastError, REFUSED),
     (Exception, UNEXPECTED),
 )

@@ -1,8 +1,8 @@
-"""Working on one task in the foreground: signals, views, and the exit code that the task's last state has.
+"""Working on one task in the foreground: views, questions, and the exit code that the task's last state has.
 
-Ctrl-C pauses (``step``), again at once (``now``), a third time leaves.  SIGTERM and SIGHUP hand over: the block of the
-open Holdfast is left, which stops the work at its next step and keeps the task WORKING.  Whatever happened, the end is
-read from the file afterwards, so what is printed last is what is on disk.
+``signals`` says what the person wants.  To hand over, the block of the open Holdfast is left, which stops the work at
+its next step and keeps the task WORKING.  Whatever happened, the end is read from the file afterwards, so what is
+printed last is what is on disk.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,47 +21,21 @@ from holdfast.checkpoints.errors import HoldfastError, IllegalMove, LeaseHeld, L
 from holdfast.checkpoints.states import TaskState
 from holdfast.cli import ending
 from holdfast.cli.board import Board
-from holdfast.cli.common import Target, close_stdout
+from holdfast.cli.common import Target, close_stdout, switched_on
 from holdfast.cli.exits import HANDED_OVER, STATES, report
+from holdfast.cli.keyboard import Keyboard
 from holdfast.cli.preflight import engine
+from holdfast.cli.prompt import Prompt
+from holdfast.cli.signals import PAUSES, Signals
 from holdfast.cli.store import Store
-from holdfast.cli.views import View, views
+from holdfast.cli.views import LiveView, View, views
 from holdfast.graphs.holdfast import Holdfast
 from holdfast.graphs.task import Task
 
-POLL_SECONDS = 0.05
 LATE_SECONDS = 0.5
-PAUSES = ("step", "now")
+WAITS = (TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED)
 STOPPED = frozenset(state for state, code in STATES.items() if code != HANDED_OVER)
 Begin = Callable[[Holdfast], Awaitable[Task]]
-
-
-class Signals:
-    """How often Ctrl-C was pressed, and whether to hand over."""
-
-    def __init__(self) -> None:
-        self.interrupts, self.leave = 0, False
-        self._loop = asyncio.get_running_loop()
-        self._arrived = asyncio.Event()
-        self._loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-                self._loop.add_signal_handler(number, self._hand_over)
-
-    async def moment(self) -> None:
-        """Waits a little, or until a signal comes."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._arrived.wait(), POLL_SECONDS)
-        self._arrived.clear()
-
-    def _interrupt(self) -> None:
-        self.interrupts += 1
-        self.leave = self.interrupts > len(PAUSES)
-        self._arrived.set()
-
-    def _hand_over(self) -> None:
-        self.leave = True
-        self._arrived.set()
 
 
 @dataclass(slots=True)
@@ -79,13 +52,18 @@ class Stage:
 
     def open(self, task: Task, *, after: int) -> Board:
         """Says who works on what, and brings up the views."""
-        again = self.to.command("resume", task.id[:8], *(word for one in self.types for word in ("--types", one)))
         people = sys.stderr if self.json_to else sys.stdout
+        does = "pauses" if switched_on() else "hands over"
         print(f"engine: {engine()}; task {task.id}", file=people)
-        print(f"Ctrl-C pauses; carry on with: {again}", file=people, flush=True)
+        print(f"Ctrl-C {does}; carry on with: {self.to.resume(task.id, self.types)}", file=people, flush=True)
         self.board = Board(task)
         self.shown = views(self.board, self.json_to, after=after)
         return self.board
+
+    @property
+    def live(self) -> LiveView | None:
+        """The view in a terminal, if there is one."""
+        return next((view for view in self.shown if isinstance(view, LiveView)), None)
 
     def tick(self, foot: str = "") -> None:
         """Lets each view draw."""
@@ -93,11 +71,14 @@ class Stage:
             view.tick(foot)
 
 
-def work(to: Target, begin: Begin, *, types: Sequence[str] = (), told: int = 0) -> int:
-    """Begins with ``begin`` and works to an end or a stop; returns the exit code.  ``told``: events of earlier runs."""
+def work(to: Target, begin: Begin, *, types: Sequence[str] = (), told: int = 0, ask: bool = True) -> int:
+    """Begins with ``begin`` and works to an end or a stop; returns the exit code.
+
+    ``told`` is the last event of earlier runs; without ``ask`` no question is asked in the terminal.
+    """
     stage = Stage(to, _private_stdout() if to.json else None, types)
     try:
-        asyncio.run(_work(stage, begin, told))
+        asyncio.run(_work(stage, begin, told, ask))
     except Exception as error:
         stage.error = error
     try:
@@ -110,38 +91,102 @@ def work(to: Target, begin: Begin, *, types: Sequence[str] = (), told: int = 0) 
                 stage.json_to.close()
 
 
-async def _work(stage: Stage, begin: Begin, told: int) -> None:
-    signals = Signals()
-    async with Holdfast.open(stage.to.path) as hf:
+async def _work(stage: Stage, begin: Begin, told: int, ask: bool) -> None:
+    signals = Signals(can_pause=switched_on())
+    async with Holdfast.open(stage.to.path, pause_resume=signals.can_pause) as hf:
         task = await begin(hf)
         board = stage.open(task, after=told)
         hf.listen(lambda news: _progress(board, news))
+        keyboard = Keyboard(signals)
         try:
-            await _attend(hf, stage, board, signals)
+            await _Watch(hf, stage, board, signals, keyboard, ask=ask).attend()
         except Exception as error:
             stage.error = error
+        finally:
+            keyboard.close()
     # Here the work has ended or was handed over; the views show what came last when they are closed.
 
 
-async def _attend(hf: Holdfast, stage: Stage, board: Board, signals: Signals) -> None:
-    """Watches until the work here has ended; raises what broke it off."""
-    follower = asyncio.create_task(_follow(hf, stage, board))
-    asked = 0
-    try:
-        while hf.working_on(board.id) and not signals.leave:
-            if asked < min(signals.interrupts, len(PAUSES)):
-                await _pause(hf, board.id, PAUSES[asked])
-                asked += 1
-            if follower.done():
-                follower.result()
-            stage.tick(_foot(board, asked))
-            await signals.moment()
-        if not signals.leave:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(hf.wait(board.id, until=STOPPED), LATE_SECONDS)
-    finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)
+class _Watch:
+    """Watches the work of this process until it has ended, and passes on what the person wants."""
+
+    def __init__(
+        self, hf: Holdfast, stage: Stage, board: Board, signals: Signals, keyboard: Keyboard, *, ask: bool
+    ) -> None:
+        self._hf, self._stage, self._board = hf, stage, board
+        self._signals, self._keyboard = signals, keyboard
+        self._pauses = 0  # how many of those asked for were made
+        live = stage.live if keyboard.there else None
+        self._prompt = Prompt(stage.to, board, keyboard, signals, live.stream) if live and ask else None
+
+    async def attend(self) -> None:
+        """Returns when the work here has ended or is to be left; raises what broke it off."""
+        follower = asyncio.create_task(_follow(self._hf, self._stage, self._board))
+        if self._stage.live:
+            self._keyboard.keys()
+        try:
+            while not self._signals.leave and await self._goes_on():
+                if follower.done():
+                    follower.result()
+                self._stage.tick(self._foot())
+                await self._signals.moment()
+            if not self._signals.leave:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hf.wait(self._board.id, until=STOPPED), LATE_SECONDS)
+        finally:
+            follower.cancel()
+            await asyncio.gather(follower, return_exceptions=True)
+
+    async def _goes_on(self) -> bool:
+        """Does what was asked for; whether there is still something to do here."""
+        working = self._hf.working_on(self._board.id)
+        if working and self._pauses < min(self._signals.pauses, len(PAUSES)):
+            await self._pause(PAUSES[self._pauses])
+            self._pauses += 1
+        if self._prompt and not self._signals.pauses and (not working or self._prompt.waits()):
+            return await self._ask(self._prompt) or working
+        return working
+
+    async def _ask(self, prompt: Prompt) -> bool:
+        """Asks the next question, if there is one that a person can answer now."""
+        task = await self._hf.get(self._board.id)
+        question = prompt.next(task)
+        if question is None or task.state not in (TaskState.WORKING, *WAITS):
+            prompt.forget()
+            return False
+        await self._settle(task.state)
+        live = self._stage.live
+        if live:
+            live.halt(erase=question.kind == "approval")
+        await prompt.ask(self._hf, task, question, self._stage.tick)
+        self._keyboard.keys()
+        if live and not self._signals.leave:
+            live.go_on()
+        return True
+
+    async def _settle(self, state: TaskState) -> None:
+        """Lets the siblings of a question that stops all of them come to rest, so that the last frame is true."""
+        until = time.monotonic() + LATE_SECONDS
+        while state in WAITS and self._hf.working_on(self._board.id) and time.monotonic() < until:
+            self._stage.tick(self._foot())
+            await self._signals.moment()
+
+    async def _pause(self, mode: str) -> None:
+        try:
+            await self._hf.pause(self._board.id, mode=mode, reason=self._signals.reason)
+        except IllegalMove:  # it has just ended, or asks: then that is its state; or it is undone, which nothing stops
+            self._signals.can_pause = False
+
+    def _foot(self) -> str:
+        if not self._signals.can_pause:
+            return "q or Ctrl-C hands over" if self._keyboard.there else "Ctrl-C hands over"
+        if self._pauses == 0 and self._board.state != TaskState.PAUSED:
+            return "p or Ctrl-C pauses   q hands over" if self._keyboard.there else "Ctrl-C pauses"
+        if self._pauses == 0:
+            return "pausing: what is under way ends"
+        if self._pauses == 1:
+            return f"pausing: {len(self._board.running)} under way end their step; Ctrl-C stops them at once"
+        return "pausing: stopping what is under way; Ctrl-C leaves it"
 
 
 async def _follow(hf: Holdfast, stage: Stage, board: Board) -> None:
@@ -153,22 +198,9 @@ async def _follow(hf: Holdfast, stage: Stage, board: Board) -> None:
             view.event(event)
 
 
-async def _pause(hf: Holdfast, task: str, mode: str) -> None:
-    with suppress(IllegalMove):  # it has just ended, or asks: then that is its state
-        await hf.pause(task, mode=mode, reason="Ctrl-C")
-
-
 def _progress(board: Board, news: dict[str, Any]) -> None:
     if news["type"] == "progress" and news["task"] == board.id:
         board.progress(news["subtask"], news["data"]["done"], news["data"]["total"])
-
-
-def _foot(board: Board, asked: int) -> str:
-    if asked == 0:
-        return "Ctrl-C pauses" if board.state != TaskState.PAUSED else "pausing: what is under way ends"
-    if asked == 1:
-        return f"pausing: {len(board.running)} under way end their step; Ctrl-C stops them at once"
-    return "pausing: stopping what is under way; Ctrl-C leaves it"
 
 
 def _close(stage: Stage, board: Board) -> int:
@@ -225,6 +257,8 @@ def _say_end(stage: Stage, task: Task) -> None:
         stage.json_to.flush()
     if not stage.json_to or (sys.stderr.isatty() and not stage.json_to.isatty()):
         ending.show(task, seconds, stage.to, sys.stderr if stage.json_to else sys.stdout, stage.types)
+    else:
+        ending.ask(task, stage.to, sys.stderr)
 
 
 def _private_stdout() -> TextIO:

@@ -12,8 +12,10 @@ from rich.text import Text
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.states import SubtaskState, TaskState
 from holdfast.cli.board import entry
+from holdfast.cli.common import Target
 from holdfast.cli.ending import artifacts, questions, trouble
 from holdfast.cli.frame import tree
+from holdfast.cli.store import Standing
 from holdfast.cli.text import age, clean, clock, cut, duration, symbol, words
 from holdfast.cli.views import console
 from holdfast.graphs.task import Task
@@ -39,10 +41,10 @@ def task_list(tasks: Sequence[Task]) -> None:
         out.print(line, soft_wrap=True)
 
 
-def task_page(task: Task) -> None:
+def task_page(task: Task, standing: Standing, to: Target) -> None:
     """Everything about one task."""
     out = console(sys.stdout)
-    for line in _page(task, _width()):
+    for line in _page(task, standing, to, _width()):
         out.print(line, soft_wrap=True)
 
 
@@ -58,9 +60,9 @@ def event_line(event: Event) -> None:
     sys.stdout.flush()
 
 
-def _page(task: Task, width: int) -> Iterator[Text]:
+def _page(task: Task, standing: Standing, to: Target, width: int) -> Iterator[Text]:
     yield Text(clean(task.goal), "bold")
-    yield Text.assemble(symbol(task.state), " ", (words(task.state), "bold"), *_why(task))
+    yield Text.assemble(symbol(task.state), " ", (words(task.state), "bold"), *_why(task, standing))
     yield Text(f"{task.id}   begun {clock(task.created_at)}   {_lasted(task)}", "dim")
     subtasks = task.plan.subtasks
     if subtasks:
@@ -70,7 +72,11 @@ def _page(task: Task, width: int) -> Iterator[Text]:
         yield Text(f"plan: {done:,} of {len(subtasks):,} completed{revision}", "dim")
         yield from tree([entry(one) for one in subtasks], width, time.time())
     yield from trouble(task)
-    yield from questions(task)
+    yield from _held(standing)
+    if standing.uncertain:
+        steps = f"{standing.uncertain:,} step{'' if standing.uncertain == 1 else 's'}"
+        yield Text.assemble(("  ! ", "yellow"), f"{steps} uncertain; {to.resume(task.id)} --explain says more")
+    yield from questions(task, to)
     if task.artifacts:
         yield Text()
         yield Text("artifacts", "dim")
@@ -80,11 +86,19 @@ def _page(task: Task, width: int) -> Iterator[Text]:
         yield Text(_usage(task), "dim")
 
 
-def _why(task: Task) -> Iterator[Text]:
+def _held(standing: Standing) -> Iterator[Text]:
+    """One line for each held subtask: who holds it, and why."""
+    for subtask, stops in standing.holds.items():
+        by = ", ".join(f"{who} ({clean(reason)})" if reason else who for who, reason in stops.items())
+        yield Text.assemble("  ", symbol("held"), f" {clean(subtask)} is held by {by}")
+
+
+def _why(task: Task, standing: Standing) -> Iterator[Text]:
     """What is to be said beside the state."""
     if task.state == TaskState.PAUSED:
         reason = f": {clean(task.pause_reason)}" if task.pause_reason else ""
-        yield Text(f" by {task.paused_by}{reason}")
+        until = f" until {clock(standing.until)}" if standing.until else ""
+        yield Text(f" by {task.paused_by}{until}{reason}")
     if task.in_flight:
         yield Text(f", {task.in_flight} under way")
     elif task.state == TaskState.WORKING:

@@ -33,12 +33,13 @@ def show(to: Target, task: str) -> None:
     """Show one task: its state, plan, questions, artifacts and usage."""
     with to.reading() as store:
         shown = store.get(task)
+        standing = store.standing(shown.id)
     if to.json:
         emit(shown.to_json())
         return
     from holdfast.cli.human import task_page
 
-    task_page(shown)
+    task_page(shown, standing, to)
 
 
 @click.command()

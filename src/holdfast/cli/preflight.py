@@ -30,8 +30,10 @@ class Wishes:
     out: str | None = None
     workers: int | None = None
     on_question: str = "pause"
+    on_failure: str = "continue"
     approve: bool = False
     yes: bool = False
+    reuse: str | None = None
     types: Sequence[str] = ()
 
 
@@ -47,7 +49,17 @@ def ready(wishes: Wishes) -> dict[str, Any]:
     out = wishes.out or (None if plan else _default_out(wishes.goal))
     if out:
         check_out(Path(out).expanduser())
-    return {"data": list(wishes.data), "plan": plan, "out": out, "workers": wishes.workers}
+    return {
+        "data": list(wishes.data),
+        "plan": plan,
+        "out": out,
+        "workers": wishes.workers,
+        "on_question": wishes.on_question,
+        "on_failure": wishes.on_failure,
+        "approve": wishes.approve,
+        "yes": wishes.yes,
+        "reuse": wishes.reuse,
+    }
 
 
 def prepare_types(given: Sequence[str]) -> list[str]:

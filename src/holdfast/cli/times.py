@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, time, timedelta
-from typing import Any
 
 import click
 
@@ -49,31 +48,17 @@ def _clock(text: str, now: datetime) -> datetime | None:
     return at if at.astimezone() > now else at + timedelta(days=1)
 
 
-class Duration(click.ParamType):
-    """A duration as an option."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Reads it, or refuses it with an example."""
-        if isinstance(value, timedelta):
-            return value
-        try:
-            return duration(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no duration; give one such as 30d, 12h or 90s", param, ctx)
+def duration_option(ctx: click.Context, parameter: click.Parameter, value: str) -> timedelta:
+    """For an option whose value is a duration."""
+    try:
+        return duration(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no duration; give one such as 30d, 12h or 90s") from None
 
 
-class Moment(click.ParamType):
-    """A time to come as an option."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Reads it, or refuses it with the reason."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            return moment(str(value), datetime.now().astimezone())
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def moment_option(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """For an option whose value is a time to come."""
+    try:
+        return None if value is None else moment(value, datetime.now().astimezone())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None

@@ -18,6 +18,7 @@ from holdfast.cli.frame import frame
 from holdfast.cli.text import clean, duration, symbol, words
 
 FRAME_SECONDS = 0.25
+QUESTIONS = ("question.asked", "question.answered")
 
 
 class View(Protocol):
@@ -79,6 +80,8 @@ class PlainLines:
         state = event.type.partition(".")[2]
         if event.type == "plan.made":
             return f"○ planned: {event.data.get('subtasks', 0):,} subtasks"
+        if event.type in QUESTIONS:
+            return _question(event)
         if not event.type.startswith("subtask.") or event.subtask is None or event.subtask.startswith("@"):
             return None
         if state == SubtaskState.RUNNING:
@@ -95,25 +98,39 @@ class LiveView:
     """The plan as it goes, redrawn a few times a second."""
 
     def __init__(self, board: Board, stream: TextIO) -> None:
+        self.stream = stream
         self._board, self._forecast = board, Forecast(board)
         self._console = console(stream)
+        self._began = time.time()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Draws below what stands there."""
+        self._next, self._foot = 0.0, ""
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
-        self._began, self._next, self._foot = time.time(), 0.0, ""
         self._live.start()
+
+    def halt(self, *, erase: bool = False) -> None:
+        """Draws no more until ``go_on``; the last frame stays unless it is erased."""
+        self._live.transient = erase
+        self.close()
 
     def event(self, event: Event) -> None:
         """Nothing: the next frame shows it."""
 
     def tick(self, foot: str) -> None:
         """Draws the next frame when its time has come, or at once when there is something else to say."""
+        if not self._live.is_started:
+            return
         if time.monotonic() >= self._next or foot != self._foot:
             self._draw(foot)
             self._next = time.monotonic() + FRAME_SECONDS
 
     def close(self) -> None:
         """Leaves the last frame standing."""
-        self._draw("")
-        self._live.stop()
+        if self._live.is_started:
+            self._draw("")
+            self._live.stop()
 
     def _draw(self, foot: str) -> None:
         self._foot = foot
@@ -142,6 +159,14 @@ def views(board: Board, json_to: TextIO | None, *, after: int) -> list[View]:
         if can_live(stream):
             return [LiveView(board, stream)]
     return [PlainLines(board, sys.stderr, after=after)]
+
+
+def _question(event: Event) -> str:
+    sign, question = symbol("input_required"), clean(str(event.data.get("question")))
+    if event.type == "question.asked":
+        return f"{sign} {question}: {clean(str(event.data.get('prompt')))}"
+    by = event.data.get("by")
+    return f"{sign} {question} answered" + (f" by {clean(str(by))}" if by and by != "person" else "")
 
 
 def _reason(event: Event) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import Target, shared
+from holdfast.cli.common import Target, emit, shared, switched_on
 
 if TYPE_CHECKING:
     from holdfast.graphs.holdfast import Holdfast
@@ -32,8 +32,16 @@ TYPES = click.option(
     show_default=True,
     help="What the other subtasks do while one asks.",
 )
+@click.option(
+    "--on-failure",
+    type=click.Choice(["continue", "fail_fast", "rollback", "ask"]),
+    default="continue",
+    show_default=True,
+    help="When a subtask has failed for good: finish what does not need it, stop at once, undo, or ask.",
+)
 @click.option("--approve", is_flag=True, help="Ask before the plan is carried out.")
-@click.option("--yes", is_flag=True, help="Take the default answer of every question.")
+@click.option("--yes", is_flag=True, help="Take the default answer of every question, and never ask here.")
+@click.option("--from", "reuse", metavar="TASK", help="Reuse results of this task whose type and inputs are equal.")
 @TYPES
 @shared
 def run(
@@ -44,41 +52,58 @@ def run(
     out: str | None,
     workers: int | None,
     on_question: str,
+    on_failure: str,
     approve: bool,
     yes: bool,
+    reuse: str | None,
     types: tuple[str, ...],
 ) -> int:
     """Start a task and work on it here.
 
-    Ctrl-C pauses when the steps under way have ended, twice stops them at once; `holdfast resume` carries on.
+    Ctrl-C or the key p pauses when the steps under way have ended, Ctrl-C again stops them at once, the key q leaves
+    the task to another process; `holdfast resume` carries on. A question is asked and answered in the terminal.
 
     Exits 0 completed, 1 failed, 2 nothing was started, 3 paused, 4 waiting for an answer, 5 canceled, 6 handed over.
     """
     from holdfast.cli.preflight import Wishes, ready
 
-    arguments = ready(Wishes(goal, data, plan, out, workers, on_question, approve, yes, types))
+    if reuse:
+        with to.reading() as store:
+            reuse = store.resolve(reuse)
+    wishes = Wishes(goal, data, plan, out, workers, on_question, on_failure, approve, yes, reuse, types)
+    arguments = ready(wishes)
 
     async def begin(hf: Holdfast) -> Task:
         return await hf.start(goal, **arguments)
 
     from holdfast.cli.foreground import work
 
-    return work(to, begin, types=types)
+    return work(to, begin, types=types, ask=not yes)
 
 
 @click.command()
 @click.argument("task")
+@click.option("--subtask", metavar="ID", help="Release this subtask only, then go on.")
+@click.option("--explain", is_flag=True, help="Only say what will be reused, run again, or is uncertain.")
 @TYPES
 @shared
-def resume(to: Target, task: str, types: tuple[str, ...]) -> int:
+def resume(to: Target, task: str, subtask: str | None, explain: bool, types: tuple[str, ...]) -> int:
     """Carry on with a paused task, or take up one that lost its runner, and work on it here.
 
     Exits as `holdfast run` does.
     """
-    from holdfast.cli.preflight import prepare_types
-
+    if explain:
+        return _explain(to, task, types)
     with to.reading() as store:
         known = store.get(task)
+    if subtask:
+        stopped = _release(to, known, subtask, types)
+        if stopped is not None:
+            return stopped
+    else:
+        _refuse(to, known)
+    from holdfast.cli.preflight import prepare_types
+
     prepare_types(types)
 
     async def begin(hf: Holdfast) -> Task:
@@ -86,4 +111,59 @@ def resume(to: Target, task: str, types: tuple[str, ...]) -> int:
 
     from holdfast.cli.foreground import work
 
-    return work(to, begin, types=types, told=known.last_seq)
+    return work(to, begin, types=types, told=known.last_seq, ask=not known.options.get("yes"))
+
+
+def _explain(to: Target, task: str, types: tuple[str, ...]) -> int:
+    """Prints what a resume would do."""
+    from holdfast.cli.preflight import prepare_types
+
+    prepare_types(types)
+    from holdfast.cli.explain import page
+    from holdfast.graphs.explain import explain as explained
+    from holdfast.nodes.registry import REGISTRY
+
+    with to.reading() as store:
+        known = store.get(task)
+        told = store.database.read(lambda db: explained(db, known.id, REGISTRY))
+        standing = store.standing(known.id)
+    emit(told.to_json()) if to.json else page(to, known, told, standing)
+    return 0
+
+
+def _release(to: Target, known: Task, subtask: str, types: tuple[str, ...]) -> int | None:
+    """Releases a subtask; the exit code if this process has nothing to do after that, else None."""
+    from holdfast.checkpoints import control
+    from holdfast.cli.control import goes_on
+    from holdfast.cli.exits import HANDED_OVER, STATES
+    from holdfast.cli.preflight import prepare_types
+
+    with to.reading() as store:
+        runs_here = known.state == "WORKING" or known.stops == ["holds"]
+        if runs_here and not store.standing(known.id).runner:
+            prepare_types(types)  # before anything is changed
+        released = store.change(known.id, control.release, subtask=subtask)
+        runner = store.standing(known.id).runner
+    code = STATES[released.state]
+    if code == HANDED_OVER and not runner:
+        return None
+    if to.json:
+        emit(released.to_json())
+    else:
+        print(f"subtask {subtask} is released; {goes_on(to, released, runner)}")
+    return code
+
+
+def _refuse(to: Target, known: Task) -> None:
+    """Raises at once what a resume would raise after LangGraph was loaded; tells how to answer what it waits for."""
+    from holdfast.checkpoints.errors import IllegalMove, SwitchedOff
+    from holdfast.checkpoints.states import TERMINAL
+    from holdfast.cli.asking import command
+
+    if known.state == "PAUSED" and not switched_on():
+        raise SwitchedOff("resumed")
+    if known.state in TERMINAL:
+        raise IllegalMove(f"task {known.id}", known.state.value, "be resumed")
+    if known.state in ("INPUT_REQUIRED", "AUTH_REQUIRED"):
+        how = ", ".join(command(to, known.id, one) for one in known.questions)
+        raise IllegalMove(f"task {known.id}", known.state.value, f"be resumed before it is answered: {how}")
