@@ -21,6 +21,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._sound: dict[str, tuple[int, int]] = {}  # size and time of those whose content was checked
 
     def put(self, data: bytes | Path) -> tuple[str, int]:
         """Stores bytes or a copy of a file, durably; returns (sha256 in hex, size in bytes)."""
@@ -37,17 +38,23 @@ class Files:
         return sorted(self.folder.glob("??/" + "[0-9a-f]" * 64)) if self.folder.is_dir() else []
 
     def path(self, sha256: str) -> Path:
-        """Where that content lies; raises DataCorrupt if it is gone."""
-        path = self._path(sha256)
-        if not path.is_file():
-            raise DataCorrupt(f"the stored file {path} is missing; restore it from a copy of the database's folder")
-        return path
+        """Where that content lies; raises DataCorrupt if it is gone, or is not what its hash says.
 
-    def checked(self, sha256: str) -> Path:
-        """As ``path``, and raises DataCorrupt if the content is not what its hash says."""
-        path = self.path(sha256)
-        if _digest(path)[0] != sha256:
-            raise DataCorrupt(f"the stored file {path} was changed; restore it from a copy of the database's folder")
+        The content is read once per process, and again if the file was touched since.
+        """
+        path = self._path(sha256)
+        try:
+            stat = path.stat()
+        except OSError:
+            raise DataCorrupt(
+                f"the stored file {path} is missing; restore it from a copy of the database's folder"
+            ) from None
+        if self._sound.get(sha256) != (stat.st_size, stat.st_mtime_ns):
+            if _digest(path)[0] != sha256:
+                raise DataCorrupt(
+                    f"the stored file {path} was changed; restore it from a copy of the database's folder"
+                )
+            self._sound[sha256] = (stat.st_size, stat.st_mtime_ns)
         return path
 
     def _path(self, sha256: str) -> Path:

@@ -272,7 +272,7 @@ class Shift:
         given = await database.aread(partial(tasks.artifacts_of, task_id=source, subtask=found[0]))
         try:
             for name, sha256 in given:
-                await flight.context.artifact(name, await asyncio.to_thread(database.files.checked, sha256))
+                await flight.context.artifact(name, await asyncio.to_thread(database.files.path, sha256))
         except DataCorrupt:
             return  # then it runs
         flight.reused, flight.value = found

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import sqlite3
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast import Holdfast, TaskContext, TaskState, task_type
+from holdfast.checkpoints import control, subtasks, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import StoreError, SwitchedOff
 from tests.conftest import chain
@@ -186,3 +188,21 @@ async def test_a_database_of_the_first_format_opens_and_its_tasks_finish(tmp_pat
         assert done.state == TaskState.COMPLETED
         runs = [event.subtask async for event in hf.events(task.id) if event.type == "subtask.completed"]
         assert runs == ["a", "b", "c"]
+
+
+async def test_ten_thousand_paused_tasks_cost_no_memory_and_little_time_to_open(tmp_path):
+    def many(db: sqlite3.Connection) -> str:
+        for i in range(10_000):
+            row = tasks.create(db, f"goal {i}", {}, 1.0)
+            subtasks.insert(db, row.number, [{"id": "a", "type": "sleep"}])
+            control.pause(db, row.id, 1.0)
+        return row.id
+
+    async with Holdfast.open(tmp_path / "h.db") as hf:
+        last = await hf.database.awrite(many)
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    async with Holdfast.open(tmp_path / "h.db") as hf:
+        await hf.resume(last)
+        assert (await ended(hf, last)).state == TaskState.COMPLETED
+    assert time.monotonic() - began < 50  # the promise is 5 s
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
