@@ -331,7 +331,8 @@ def _settle(db: sqlite3.Connection, task_id: str, now: float) -> None:
     task = tasks.get(db, task_id)
     if task.state in TERMINAL:
         return
-    if not (waits_at_once(task) and questions.pending(db, task.number)):
+    asked = questions.pending(db, task.number)
+    if not asked or not (waits_at_once(task) or not can_run(subtasks.load(db, task.number))):
         for row in subtasks.stopped_by(db, task.number, PARENT):
             _lift(db, task, row, PARENT, now)
         if task.state in WAITS:

@@ -30,7 +30,7 @@ from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.graphs import orchestrator
 from holdfast.graphs.explain import Explanation, explain
-from holdfast.graphs.settings import database_path, setting
+from holdfast.graphs.settings import database_path, pause_resume_on
 from holdfast.graphs.task import Task, snapshot
 from holdfast.nodes.orchestration import LOOK_AGAIN, answer, create_task
 from holdfast.nodes.plan import Plan
@@ -75,7 +75,7 @@ class Holdfast:
         ``pause_resume`` off (also by ``HOLDFAST_PAUSE_RESUME=off``) refuses a person's pause and resume of a task.
         """
         if pause_resume is None:
-            pause_resume = str(setting("pause_resume") or "on").lower() not in ("off", "false", "0", "no")
+            pause_resume = pause_resume_on()
         return cls(database_path(path), max_workers, registry, lease_seconds, pause_resume)
 
     async def __aenter__(self) -> Holdfast:

@@ -26,6 +26,12 @@ def type_modules(given: list[str] | tuple[str, ...] = ()) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else list(value)
 
 
+def pause_resume_on() -> bool:
+    """Whether a person may pause tasks and resume paused ones here: the setting ``pause_resume``, on by default."""
+    value = setting("pause_resume")
+    return value is None or str(value).lower() not in ("off", "false", "0", "no")
+
+
 def setting(name: str) -> Any:
     """One setting, or None; raises BadInput if ``holdfast.toml`` cannot be read."""
     if value := os.environ.get(f"HOLDFAST_{name.upper()}"):

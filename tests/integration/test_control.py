@@ -470,3 +470,13 @@ async def test_a_body_that_does_nothing_for_too_long_fails_and_one_that_shows_pr
     done = await ended(hf, (await hf.start("x", plan=plan)).id)
     assert states(done) == {"busy": "completed", "idle": "failed"}
     assert done.plan["idle"].error == "it did nothing for its limit of 0.1 s"
+
+
+async def test_under_continue_a_release_does_not_wake_a_task_that_can_do_nothing(hf):
+    task = await hf.start("x", plan={"subtasks": [{"id": "b", "type": "c_ask"}]}, on_question="continue")
+    await ended(hf, task.id)
+    await idle(hf, task.id)
+    await hf.hold(task.id, "b")
+    assert (await hf.release(task.id, "b")).state == TaskState.INPUT_REQUIRED
+    await hf.answer(task.id, "q1", 1)
+    assert (await ended(hf, task.id)).state == TaskState.COMPLETED

@@ -146,6 +146,11 @@ async def test_prune_keeps_files_that_a_live_task_still_names(tmp_path):
         assert len(hf.database.files.all()) == 1
 
 
+def test_the_switch_is_read_from_the_settings_file(tmp_path):
+    (tmp_path / "holdfast.toml").write_text("[holdfast]\npause_resume = false\n")
+    assert not Holdfast.open(tmp_path / "h.db").pause_resume
+
+
 async def test_with_the_switch_off_nothing_is_paused_and_recovery_still_works(tmp_path):
     async with Holdfast.open(tmp_path / "h.db") as hf:
         task = await hf.start("x", plan=chain(*(f"t{i}" for i in range(20)), params={"seconds": 0.1}))

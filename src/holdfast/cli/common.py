@@ -86,14 +86,6 @@ def shared(command: Command) -> Command:
     return with_target  # type: ignore[return-value]
 
 
-def switched_on() -> bool:
-    """Whether tasks may be paused and resumed here: the setting ``pause_resume``."""
-    from holdfast.graphs.settings import setting
-
-    value = setting("pause_resume")
-    return value is None or str(value).lower() not in ("off", "false", "0", "no")
-
-
 def emit(value: Any) -> None:
     """One JSON line on stdout, at once."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import Target, emit, shared, switched_on
+from holdfast.cli.common import Target, emit, shared
 from holdfast.cli.times import moment_option
 from holdfast.cli.work import TYPES
 
@@ -37,7 +37,9 @@ def pause(to: Target, task: str, subtask: str | None, mode: str, reason: str | N
 
     if subtask and until:
         raise BadInput("a hold of one subtask has no --until; `holdfast resume TASK --subtask ID` releases it")
-    if not subtask and not switched_on():
+    from holdfast.graphs.settings import pause_resume_on
+
+    if not subtask and not pause_resume_on():
         raise SwitchedOff("paused")
     with to.reading() as store:
         if subtask:

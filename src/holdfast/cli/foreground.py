@@ -21,7 +21,7 @@ from holdfast.checkpoints.errors import HoldfastError, IllegalMove, LeaseHeld, L
 from holdfast.checkpoints.states import TaskState
 from holdfast.cli import ending
 from holdfast.cli.board import Board
-from holdfast.cli.common import Target, close_stdout, switched_on
+from holdfast.cli.common import Target, close_stdout
 from holdfast.cli.exits import HANDED_OVER, STATES, report
 from holdfast.cli.keyboard import Keyboard
 from holdfast.cli.preflight import engine
@@ -30,6 +30,7 @@ from holdfast.cli.signals import PAUSES, Signals
 from holdfast.cli.store import Store
 from holdfast.cli.views import LiveView, View, views
 from holdfast.graphs.holdfast import Holdfast
+from holdfast.graphs.settings import pause_resume_on
 from holdfast.graphs.task import Task
 
 LATE_SECONDS = 0.5
@@ -53,7 +54,7 @@ class Stage:
     def open(self, task: Task, *, after: int) -> Board:
         """Says who works on what, and brings up the views."""
         people = sys.stderr if self.json_to else sys.stdout
-        does = "pauses" if switched_on() else "hands over"
+        does = "pauses" if pause_resume_on() else "hands over"
         print(f"engine: {engine()}; task {task.id}", file=people)
         print(f"Ctrl-C {does}; carry on with: {self.to.resume(task.id, self.types)}", file=people, flush=True)
         self.board = Board(task)
@@ -92,7 +93,7 @@ def work(to: Target, begin: Begin, *, types: Sequence[str] = (), told: int = 0, 
 
 
 async def _work(stage: Stage, begin: Begin, told: int, ask: bool) -> None:
-    signals = Signals(can_pause=switched_on())
+    signals = Signals(can_pause=pause_resume_on())
     async with Holdfast.open(stage.to.path, pause_resume=signals.can_pause) as hf:
         task = await begin(hf)
         board = stage.open(task, after=told)

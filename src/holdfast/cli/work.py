@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import Target, emit, shared, switched_on
+from holdfast.cli.common import Target, emit, shared
 
 if TYPE_CHECKING:
     from holdfast.graphs.holdfast import Holdfast
@@ -159,8 +159,9 @@ def _refuse(to: Target, known: Task) -> None:
     from holdfast.checkpoints.errors import IllegalMove, SwitchedOff
     from holdfast.checkpoints.states import TERMINAL
     from holdfast.cli.asking import command
+    from holdfast.graphs.settings import pause_resume_on
 
-    if known.state == "PAUSED" and not switched_on():
+    if known.state == "PAUSED" and not pause_resume_on():
         raise SwitchedOff("resumed")
     if known.state in TERMINAL:
         raise IllegalMove(f"task {known.id}", known.state.value, "be resumed")
