@@ -34,11 +34,10 @@ def pause(to: Target, task: str, subtask: str | None, mode: str, reason: str | N
     """Pause a task, or hold one subtask; from then on nothing of it starts, in whichever process."""
     from holdfast.checkpoints import control
     from holdfast.checkpoints.errors import BadInput, SwitchedOff
+    from holdfast.graphs.settings import pause_resume_on
 
     if subtask and until:
         raise BadInput("a hold of one subtask has no --until; `holdfast resume TASK --subtask ID` releases it")
-    from holdfast.graphs.settings import pause_resume_on
-
     if not subtask and not pause_resume_on():
         raise SwitchedOff("paused")
     with to.reading() as store:
