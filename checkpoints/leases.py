@@ -90,6 +90,13 @@ class Owner:
         if over:
             self.last.pop(lease.task_id, None)
 
+    def check_last(self, db: sqlite3.Connection, task_id: str) -> None:
+        """Raises LeaseLost if somebody else took the task since this owner held it; a later lease of ours will do."""
+        if lease := self.last.get(task_id):
+            row = db.execute("SELECT token, owner FROM leases WHERE task = ?", (lease.task,)).fetchone()
+            if row is None or (row[0] != lease.token and row[1] != self.name):
+                raise LeaseLost(task_id)
+
     def release_all(self, db: sqlite3.Connection) -> None:
         """Gives back all leases."""
         for lease in list(self.held.values()):

@@ -15,6 +15,17 @@ COLUMNS = (
 )
 
 
+DRAFTS = frozenset(
+    {
+        "http://json-schema.org/draft-04/schema",
+        "http://json-schema.org/draft-06/schema",
+        "http://json-schema.org/draft-07/schema",
+        "https://json-schema.org/draft/2019-09/schema",
+        "https://json-schema.org/draft/2020-12/schema",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A question before it has an id; ``default`` is a JSON text, ``deadline`` in seconds from the asking."""
@@ -124,6 +135,8 @@ def require_sound(asked: Asked) -> None:
 def _misfit(schema: dict[str, Any], value: Any) -> str | None:
     import jsonschema_rs  # noqa: PLC0415  only who asks or answers needs it
 
+    if outside := _outside(schema):
+        return f"its schema refers to {outside!r}, which is not followed"
     error = next(jsonschema_rs.validator_for(schema).iter_errors(value), None)
     if error is None:
         return None
@@ -139,7 +152,7 @@ def _outside(schema: Any) -> str | None:
         return None
     for key, value in schema.items():
         if key in ("$ref", "$dynamicRef", "$recursiveRef", "$schema") and isinstance(value, str):
-            if not value.startswith("#") and not (key == "$schema" and "json-schema.org/" in value):
+            if not value.startswith("#") and not (key == "$schema" and value.rstrip("#") in DRAFTS):
                 return value
         elif found := _outside(value):
             return found

@@ -182,10 +182,15 @@ class Saver(SqliteSaver):
             )
 
     def _do(self, work: Callable[[], T], thread_id: str | None = None) -> T:
-        return self.database.write(lambda _: work(), self.database.owner.last.get(thread_id or ""))
+        return self.database.write(lambda db: self._fenced(db, work, thread_id))
 
     async def _ado(self, work: Callable[[], T], thread_id: str | None = None) -> T:
-        return await self.database.awrite(lambda _: work(), self.database.owner.last.get(thread_id or ""))
+        return await self.database.awrite(lambda db: self._fenced(db, work, thread_id))
+
+    def _fenced(self, db: sqlite3.Connection, work: Callable[[], T], thread_id: str | None) -> T:
+        """Does the work unless another runner has taken the thread's task since this process last held it."""
+        self.database.owner.check_last(db, thread_id or "")
+        return work()
 
 
 def _thread(config: RunnableConfig) -> str:

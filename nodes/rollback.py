@@ -45,7 +45,7 @@ async def _undo(services: Services, task: TaskRow, lease: Lease, row: SubtaskRow
             await kind.undo(kind.validate(row.spec.get("params", {})), json.loads(body), context)
         except (StoreError, LeaseLost):
             raise
-        except Exception as fault:
+        except (Exception, SystemExit) as fault:
             error = str(fault) if isinstance(fault, HoldfastError) else f"{type(fault).__name__}: {fault}"
         else:
             error = None

@@ -13,17 +13,19 @@ from __future__ import annotations
 import asyncio
 import json
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from holdfast.checkpoints import subtasks, tasks
+from holdfast.checkpoints import tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import LeaseHeld
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.questions import Asked as Question
 from holdfast.checkpoints.states import TaskState
-from holdfast.nodes import orchestration
+from holdfast.nodes import orchestration, supervise
 from holdfast.nodes.flight import Flight, WorkStopped
 from holdfast.nodes.registry import Registry
 from holdfast.nodes.scheduler import Asked, Completed, Due, Event, Failed, Stopped
@@ -65,6 +67,16 @@ class Points:
         return self.real.read(work)
 
 
+class _Begun:
+    """A future that is done: whoever waits for a body to be under way need not."""
+
+    def done(self) -> bool:
+        return True
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
 class Loop:
     """What a shift uses of an event loop: its timers, which the test's clock ends."""
 
@@ -77,6 +89,9 @@ class Loop:
 
     def call_soon_threadsafe(self, act: Callable[..., Any], *args: Any) -> None:
         act(*args)
+
+    def create_future(self) -> _Begun:
+        return _Begun()
 
     def tick(self) -> None:
         due = [timer for timer in self.timers if timer[0] <= self._time()]
@@ -92,11 +107,29 @@ class _Looked(Exception):
     """Ends the watch after one look."""
 
 
-class _OneLook:
-    def wait(self) -> None:
+class _Asyncio:
+    """In the place of supervise's ``asyncio``: a loop for each shift, and a watch that ends where it would wait."""
+
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._time = time
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    def get_running_loop(self) -> Loop:
+        return Loop(self._time)
+
+    def timeout(self, seconds: float) -> None:
         raise _Looked
 
-    def set(self) -> None: ...
+    wait_for = timeout
+
+
+@contextmanager
+def in_place(time: Callable[[], float]) -> Iterator[None]:
+    """Shifts are run by the driver as long as this lasts."""
+    with mock.patch.object(supervise, "asyncio", _Asyncio(time)), mock.patch.object(Shift, "run", run):
+        yield
 
 
 class _Services(Services):
@@ -161,10 +194,8 @@ class Runner:
         """One turn of the shift's watch."""
         if self.shift is None:
             return
-        try:
+        with suppress(_Looked):
             through(self.shift._watch())
-        except _Looked:
-            pass
 
     def settle(self) -> None:
         """Until there is nothing to do but to wait for a body, a timer or a person."""
@@ -176,8 +207,7 @@ class Runner:
         """Ends a body."""
         flight = self.ended[subtask] = self.flying.pop(subtask)
         flight.outcome, flight.value, flight.question = outcome, value, question
-        assert self.shift
-        self.shift._inbox.put_nowait(outcome)
+        flight.landed(outcome)
 
     def complete(self, subtask: str) -> None:
         inputs = [value["digest"] for value in self.flying[subtask].inputs.values()]
@@ -229,17 +259,11 @@ class Runner:
         return self.database.owner.take(db, self.lease.task, self.task_id)
 
 
-async def work_on(services: _Services, task: Any, lease: Lease, rows: Any) -> None:
-    """In the place of ``supervise``: ``Shift.run`` without its task group."""
-    runner = services.runner
-    learned = await services.database.aread(subtasks.durations)
-    asyncio._set_running_loop(runner.loop)  # type: ignore[arg-type]
-    try:
-        shift = Shift(services, task, lease, rows, learned)
-    finally:
-        asyncio._set_running_loop(None)
-    shift._wake = _OneLook()  # type: ignore[assignment]
-    runner.shift, runner.flying, runner.ended, runner.loop.timers = shift, {}, {}, []
+async def run(shift: Shift) -> None:
+    """In the place of ``Shift.run``: the same without a task group."""
+    runner: Runner = shift._services.runner  # type: ignore[attr-defined]
+    runner.shift, runner.flying, runner.ended = shift, {}, {}
+    runner.loop = shift._loop  # type: ignore[assignment]
     commands = shift.scheduler.begin()
     while commands or shift.scheduler.active:
         if commands:

@@ -1,4 +1,4 @@
-"""What control has to do to a task, written from the architecture and not from the code: pure functions on a snapshot."""
+"""What control has to do to a task, from the architecture and not from the code: pure functions on a snapshot."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def pause(s: Snap, mode: str, until: float | None) -> None:
 
 
 def resume(s: Snap) -> None:
-    if s.state not in ("WORKING", "PAUSED") or s.rollback:
+    if s.state not in ("WORKING", "PAUSED"):  # a rollback that lost its runner is taken up by a resume
         raise Refused("IllegalMove")
     if s.state == "PAUSED":
         _go_on(s)
@@ -106,9 +106,12 @@ def resume(s: Snap) -> None:
 
 def _go_on(s: Snap) -> None:
     s.state, s.stops = "WORKING", {}
-    can_run = s.startable() or any(sub.state == "running" for sub in s.subs.values())
-    if s.pending() and (s.waits_at_once or not can_run):
+    if s.pending() and (s.waits_at_once or not _can_run(s)):
         s.state = "INPUT_REQUIRED"
+
+
+def _can_run(s: Snap) -> bool:
+    return bool(s.startable()) or any(sub.state == "running" and not sub.stops for sub in s.subs.values())
 
 
 def _lift(s: Snap, *whose: str) -> None:
@@ -130,8 +133,7 @@ def release(s: Snap, name: str) -> None:
     if s.ended or "person" not in s.subs[name].stops or s.subs[name].state not in HOLDABLE:
         raise Refused("IllegalMove")
     _free(s.subs[name], "person")
-    if "holds" in s.stops:
-        _lift(s, "holds")
+    _settle(s)
 
 
 def _free(sub: Sub, who: str) -> None:
@@ -178,13 +180,13 @@ def answer(s: Snap, question: str, value: Any) -> None:
         _wait_again(sub)
     if one.kind == "failure" and sub:
         if value == "skip":
-            sub.state = "skipped"
+            _drop(s, one.subtask, "skipped")
         elif value == "retry":
             sub.attempts = 0
         else:
             _end_live(s)
             s.state = "FAILED"
-    _unblock(s, always=True)
+    _settle(s)
 
 
 def _fits(one: Quest, value: Any) -> bool:
@@ -193,23 +195,37 @@ def _fits(one: Quest, value: Any) -> bool:
     return value == "approve" if one.kind == "approval" else isinstance(value, int)
 
 
-def _unblock(s: Snap, *, always: bool = False) -> None:
-    if s.pending() and s.waits_at_once:
+def _settle(s: Snap) -> None:
+    """What the task's own state becomes once its questions or holds have changed."""
+    if s.ended:
         return
-    if always or s.state == "INPUT_REQUIRED":
+    if not (s.pending() and s.waits_at_once):
         for sub in s.subs.values():
             _free(sub, "parent")
-    if s.state == "INPUT_REQUIRED":
-        s.state = "WORKING"
+        if s.state == "INPUT_REQUIRED":
+            s.state = "WORKING"
+    only_held = not _can_run(s) and any(sub.state == "held" for sub in s.subs.values())
+    if "holds" in s.stops and not only_held:
+        _lift(s, "holds")
+
+
+def _drop(s: Snap, name: str, state: str) -> None:
+    """A subtask that will give no result takes with it all that depends on it and has not run."""
+    s.subs[name].state = state
+    gone = {name}
+    for other, sub in s.subs.items():
+        if gone.intersection(sub.needs) and sub.state in ("waiting", "held", "input_required"):
+            sub.state = "skipped"
+            gone.add(other)
+    for one in s.questions.values():
+        one.open = one.open and one.subtask not in gone
 
 
 def skip(s: Snap, name: str) -> None:
     if s.ended or s.rollback or s.subs[name].state not in ("waiting", "held", "input_required", "failed"):
         raise Refused("IllegalMove")
-    s.subs[name].state = "skipped"
-    for one in s.questions.values():
-        one.open = one.open and one.subtask != name
-    _unblock(s)
+    _drop(s, name, "skipped")
+    _settle(s)
 
 
 def retry(s: Snap, name: str) -> None:
@@ -221,7 +237,7 @@ def retry(s: Snap, name: str) -> None:
             back.add(other)
             _wait_again(sub)
             sub.attempts = 0
-    _unblock(s)
+    _settle(s)
 
 
 def tend(s: Snap, now: float) -> None:
@@ -233,9 +249,8 @@ def tend(s: Snap, now: float) -> None:
             answer(s, name, one.default)
         else:
             one.open = False
-            if s.subs[one.subtask].state == "input_required":
-                s.subs[one.subtask].state = "failed"
-            _unblock(s)
+            _drop(s, one.subtask, "failed")
+            _settle(s)
     if s.state == "PAUSED":
         over = [who for who, (_, until) in s.stops.items() if until and until <= now]
         if over:
