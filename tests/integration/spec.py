@@ -199,7 +199,7 @@ def _settle(s: Snap) -> None:
     """What the task's own state becomes once its questions or holds have changed."""
     if s.ended:
         return
-    if not (s.pending() and s.waits_at_once):
+    if not s.pending() or not (s.waits_at_once or not _can_run(s)):
         for sub in s.subs.values():
             _free(sub, "parent")
         if s.state == "INPUT_REQUIRED":
