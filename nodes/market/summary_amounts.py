@@ -58,7 +58,7 @@ def _so_what_of_growth(known: Known) -> str:
     if growth is None or known.profile.harm:
         return ""
     if abs(growth) < 3:
-        return " The total moves little: what one gains, another mostly loses."
+        return " At that pace the whole moves slowly: look at who gains share."
     return (
         " Growth of the whole carries most."
         if growth > 0

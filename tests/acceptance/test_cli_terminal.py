@@ -67,6 +67,16 @@ def test_under_continue_the_others_go_on_behind_the_question_and_another_process
     assert "it was settled elsewhere" in received
 
 
+def test_a_question_answered_in_another_terminal_lets_this_one_carry_on(cli: Cli) -> None:
+    answering: list[int] = []
+
+    def answer_elsewhere(seen: str) -> None:
+        answering.append(cli("answer", cli.tasks()[0]["id"], "from elsewhere").returncode)
+
+    code, received = cli.talk("run", "Ask me", "--plan", cli.plan(asks("a")), say=[("> ", answer_elsewhere)])
+    assert (code, answering) == (0, [0]), received
+
+
 def test_yes_never_asks_even_in_a_terminal(cli: Cli) -> None:
     code, received = cli.talk("run", "Ask me", "--plan", cli.plan(asks("a")), "--yes", say=[])
     assert code == 4, received

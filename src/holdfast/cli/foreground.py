@@ -160,10 +160,18 @@ class _Watch:
         if live:
             live.halt(erase=question.kind == "approval")
         await prompt.ask(self._hf, task, question, self._stage.tick)
+        await self._carry_on()
         self._keyboard.keys()
         if live and not self._signals.leave:
             live.go_on()
         return True
+
+    async def _carry_on(self) -> None:
+        """Takes the task up again if it was answered from elsewhere and nobody works on it."""
+        state = (await self._hf.get(self._board.id)).state
+        if state == TaskState.WORKING and not (self._signals.leave or self._hf.working_on(self._board.id)):
+            with suppress(LeaseHeld, IllegalMove):
+                await self._hf.resume(self._board.id)
 
     async def _settle(self, state: TaskState) -> None:
         """Lets the siblings of a question that stops all of them come to rest, so that the last frame is true."""
