@@ -206,6 +206,21 @@ async def test_a_task_paused_from_outside_waits_as_an_interrupt_and_goes_on_wher
     await assert_each_ran_once(server, thread, set(names))
 
 
+async def test_a_question_waits_as_an_interrupt_in_the_agent_inbox_form_and_its_answer_carries_on(
+    client: LangGraphClient, server: Server
+) -> None:
+    thread = await new_thread(client)
+    await client.runs.wait(thread, "holdfast", input={"goal": "try it", "plan": PLAN, "approve": True})
+    [[waiting]] = (await client.threads.get(thread))["interrupts"].values()
+    assert waiting["value"]["kind"] == "input_required"
+    assert [request["name"] for request in waiting["value"]["action_requests"]] == ["q1"]
+    unclear = await client.runs.wait(thread, "holdfast", command={"resume": "perhaps"})
+    assert unclear["status"] == "INPUT_REQUIRED"  # refused with the reason, and asked again
+    output = await client.runs.wait(thread, "holdfast", command={"resume": {"decisions": [{"type": "approve"}]}})
+    assert output["status"] == "COMPLETED"
+    await assert_each_ran_once(server, thread, IDS)
+
+
 async def test_a_plan_that_cannot_run_ends_in_an_error_and_leaves_no_task(
     client: LangGraphClient, server: Server
 ) -> None:
