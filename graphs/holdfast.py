@@ -305,7 +305,14 @@ class Holdfast:
         self._wanted.discard(task_id)
         self._begin_tending()
         run = self._runs[task_id] = asyncio.create_task(self._run(task_id, lease), name=f"holdfast-{task_id}")
-        run.add_done_callback(lambda ended: self._runs.pop(task_id) if self._runs.get(task_id) is ended else None)
+        run.add_done_callback(partial(self._ended, task_id))
+
+    def _ended(self, task_id: str, run: asyncio.Task[None]) -> None:
+        """Forgets a run; a lease that it could not give back, because it was cut off, is renewed no more."""
+        if self._runs.get(task_id) is run:
+            del self._runs[task_id]
+            if lease := self.database.owner.held.get(task_id):
+                self.database.owner.drop(lease)
 
     def _begin_tending(self) -> None:
         if self._tending is None:

@@ -347,9 +347,6 @@ async def test_a_body_without_steps_is_stopped_within_a_second_at_every_turn_of_
         assert time.monotonic() - began < 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a run cancelled before its first turn, or as it ends, never gives its lease back"
-)
 async def test_a_run_that_is_cut_off_at_any_turn_of_the_loop_goes_on_after_a_lease_at_most(tmp_path):
     async with Holdfast.open(tmp_path / "h.db", lease_seconds=LEASE) as one:
         for turns in range(1, TICKS + 1, 1 if ROUNDS > 20 else 4):
