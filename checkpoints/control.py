@@ -47,10 +47,10 @@ def pause(
     task = _active(tasks.get(db, task_id), TaskEvent.PAUSE)
     state = advance(task_id, task.state, TaskEvent.PAUSE)
     if known := task.stops.get(who):
-        mode = max(mode, known["mode"], key=MODES.index)
+        mode, reason = max(mode, known["mode"], key=MODES.index), reason or known["reason"]
         if mode == known["mode"] and until == known.get("until"):
             return task
-    stop = {"mode": mode, "reason": reason, "at": now} | ({"until": until} if until else {})
+    stop = {"mode": mode, "reason": reason, "at": known["at"] if known else now} | ({"until": until} if until else {})
     _set(db, task, state, {**task.stops, who: stop})
     data = {"by": who, "mode": mode, "reason": reason} | ({"until": until} if until else {})
     news = [News("control", data={"do": "pause", **data})]
@@ -361,7 +361,8 @@ def _wait_for_answers(db: sqlite3.Connection, task: TaskRow, now: float) -> Task
 
 def _enter_waiting(db: sqlite3.Connection, task: TaskRow, now: float) -> None:
     _set(db, task, advance(task.id, task.state, TaskEvent.ASK), task.stops)
-    events.append(db, task.number, [News("task.input_required")], now)
+    asked = [question.id for question in questions.pending(db, task.number)]
+    events.append(db, task.number, [News("task.input_required", data={"questions": asked})], now)
 
 
 def _lift(db: sqlite3.Connection, task: TaskRow, row: SubtaskRow, who: str, now: float) -> None:

@@ -23,6 +23,7 @@ from holdfast.checkpoints import leases, schema
 from holdfast.checkpoints.errors import StoreError
 from holdfast.checkpoints.files import Files
 from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.lookout import Lookout
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -126,6 +127,7 @@ class Database:
         self._reader = _Worker(self.path, "holdfast-reader", "BEGIN", read_only=True)
         self.connection = self._writer.db  # for the saver, whose methods run inside write()
         self._renewal = leases.Renewal(self.owner, self.write)
+        self.lookout = Lookout(self.write)
         self._closed = False
 
     def write(self, work: Work[T], lease: Lease | None = None) -> T:
@@ -169,6 +171,7 @@ class Database:
             return
         self._closed = True
         self._renewal.stop()
+        self.lookout.stop()
         try:
             self.write(self.owner.release_all)
         finally:

@@ -27,13 +27,20 @@ class InvalidPlan(BadInput):
         super().__init__("the plan cannot run: " + "; ".join(self.faults))
 
 
+class Rejected(BadInput):
+    """A planner says that a goal is not for it, and why; the task ends REJECTED instead of FAILED."""
+
+
+OWN_TYPES = "of your own are loaded with --types or HOLDFAST_TYPES"
+
+
 class UnknownTaskType(BadInput):
     """No task type of that name is registered."""
 
     def __init__(self, name: str, nearest: Iterable[str] = ()) -> None:
         self.name, self.nearest = name, list(nearest)
-        hint = f"; did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
-        super().__init__(f"there is no task type {name!r}{hint}")
+        hint = f"did you mean {' or '.join(self.nearest)}? Types" if self.nearest else "types"
+        super().__init__(f"there is no task type {name!r}; {hint} {OWN_TYPES}")
 
 
 class MissingTypes(HoldfastError):
@@ -43,7 +50,8 @@ class MissingTypes(HoldfastError):
         self.task, self.types = task, sorted(types)
         names = ", ".join(map(repr, self.types))
         super().__init__(
-            f"task {task} needs the task types {names}, which are not loaded here; name their module with --types"
+            f"task {task} needs the task types {names}, which are not loaded here; name their module with --types "
+            "or HOLDFAST_TYPES"
         )
 
 
@@ -104,6 +112,14 @@ class IllegalMove(HoldfastError):
     def __init__(self, what: str, state: str, event: str) -> None:
         self.what, self.state, self.event = what, state, event
         super().__init__(f"{what} is {state}: it cannot {event}")
+
+
+class AlreadyHeard(HoldfastError):
+    """The message of this id came before from the same owner; nothing was changed."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(f"the message {message!r} came before; it was kept then")
 
 
 class SwitchedOff(HoldfastError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -10,9 +11,24 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from holdfast.checkpoints.errors import DataCorrupt, StoreError
+from holdfast.checkpoints.errors import BadInput, DataCorrupt, StoreError
 
 CHUNK = 1 << 20
+LONGEST_NAME = 255  # bytes
+PLACE = frozenset(  # faults of a path that somebody chose; all others are of the disk
+    {
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.ELOOP,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+_DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{8}", re.DOTALL)
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -36,6 +52,11 @@ class Files:
     def all(self) -> list[Path]:
         """Every stored file."""
         return sorted(self.folder.glob("??/" + "[0-9a-f]" * 64)) if self.folder.is_dir() else []
+
+    def drafts(self) -> list[Path]:
+        """What is being written, or was left half-written by a process that was killed."""
+        drafts = self.folder.glob("??/.*") if self.folder.is_dir() else []
+        return sorted(path for path in drafts if _HASH.fullmatch(drafted(path) or ""))
 
     def path(self, sha256: str) -> Path:
         """Where that content lies; raises DataCorrupt if it is gone, or is not what its hash says.
@@ -63,9 +84,47 @@ class Files:
         return self.folder / sha256[:2] / sha256
 
 
+def hand_out(folder: Path, name: str, data: bytes | Path) -> Path:
+    """Writes a file of that name below a folder; returns its path.
+
+    Raises BadInput if the place that name and folder stand for cannot be written, StoreError for a fault of the disk.
+    """
+    path = folder / name
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in PLACE:
+            raise BadInput(
+                f"the artifact {name[:100]!r} cannot be written to {folder}: {reason.lower()}; "
+                "choose another name or output folder"
+            ) from None
+        raise StoreError(f"{path} cannot be written: {reason}; nothing was left behind") from None
+    return path
+
+
 def write_whole(path: Path, data: bytes | Path) -> None:
-    """Writes a file so that ``path`` has all of it or is as before: draft, fsync, rename, fsync of the folder."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    """Writes a file so that ``path`` has all of it or is as before; raises StoreError."""
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}; nothing was left behind") from None
+
+
+def drafted(path: Path) -> str | None:
+    """The name of the file that ``path`` is a draft of, or None if it is none of ours."""
+    match = _DRAFT.fullmatch(path.name)
+    return match[1] if match else None
+
+
+def draft_name(name: str) -> str:
+    """A file's name as its drafts carry it: all of it unless the draft's own name would be too long."""
+    return os.fsdecode(os.fsencode(name)[: LONGEST_NAME - 10])
+
+
+def _write_whole(path: Path, data: bytes | Path) -> None:
+    """Draft, fsync, rename, fsync of the folder; removes the draft and raises OSError if that cannot be done."""
+    draft = path.with_name(f".{draft_name(path.name)}.{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as target:
@@ -82,10 +141,10 @@ def write_whole(path: Path, data: bytes | Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except OSError as error:
+    except OSError:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}; nothing was left behind") from None
+        raise
 
 
 def _digest(data: bytes | Path) -> tuple[str, int]:

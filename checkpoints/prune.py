@@ -8,12 +8,16 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from holdfast.checkpoints.database import Database
+from holdfast.checkpoints.files import draft_name, drafted
 from holdfast.checkpoints.states import TERMINAL
 
-TABLES = ("subtasks", "steps", "events", "artifacts", "questions", "leases")
+TABLES = ("subtasks", "steps", "events", "artifacts", "questions", "messages", "leases")
 GRACE_SECONDS = 3600
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 _ENDED = ", ".join(f"'{state}'" for state in sorted(TERMINAL))
@@ -21,24 +25,27 @@ _ENDED = ", ".join(f"'{state}'" for state in sorted(TERMINAL))
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was forgotten, and how many bytes the database and its files shrank by."""
+    """What was forgotten, how many bytes that gave back, and how many drafts were left by writers that were killed."""
 
     tasks: int
     files: int
     bytes: int
+    drafts: int = 0
 
 
 def prune(database: Database, before: float, *, keep: int = 0) -> Pruned:
     """Forgets tasks that ended and were last changed before that time (seconds since 1970), but the ``keep`` newest."""
+    young = time.time() - GRACE_SECONDS  # a subtask under way may have stored it and not named it yet
+    drafts = [*database.files.drafts(), *database.read(_handed_out_drafts)]
+    left = _remove([path for path in drafts if _before(path, young)])
     size = _size(database)
     forgotten = database.write(lambda db: _forget(db, before, keep))
     wanted = database.read(_hashes)
-    young = time.time() - GRACE_SECONDS  # a subtask under way may have stored it and not named it yet
-    removed = [path for path in database.files.all() if path.name not in wanted and path.stat().st_mtime < young]
-    for path in removed:
-        path.unlink()
+    stored = [path for path in database.files.all() if path.name not in wanted and _before(path, young)]
+    removed = _remove(stored)
     database.compact()
-    return Pruned(forgotten, len(removed), max(0, size - _size(database)))
+    shrunk = max(0, size - _size(database))
+    return Pruned(forgotten, len(removed), shrunk + sum(left), len(left))
 
 
 def _forget(db: sqlite3.Connection, before: float, keep: int) -> int:
@@ -64,6 +71,38 @@ def _forget(db: sqlite3.Connection, before: float, keep: int) -> int:
         "UNION SELECT result FROM steps WHERE result IS NOT NULL)"
     )
     return len(rows)
+
+
+def _handed_out_drafts(db: sqlite3.Connection) -> list[Path]:
+    """Drafts of artifacts that lie beside them, in whatever folder they were written to."""
+    names = defaultdict(set)
+    for (path,) in db.execute("SELECT DISTINCT path FROM artifacts"):
+        names[Path(path).parent].add(draft_name(Path(path).name))
+    return [
+        path
+        for folder, written in names.items()
+        if folder.is_dir()
+        for path in folder.glob(".*")
+        if drafted(path) in written
+    ]
+
+
+def _before(path: Path, moment: float) -> bool:
+    """Whether a file was last changed before then; not if it has just gone."""
+    with suppress(OSError):
+        return path.stat().st_mtime < moment
+    return False
+
+
+def _remove(paths: list[Path]) -> list[int]:
+    """Removes files; returns the sizes of those that could be."""
+    sizes = []
+    for path in paths:
+        with suppress(OSError):
+            size = path.stat().st_size
+            path.unlink()
+            sizes.append(size)
+    return sizes
 
 
 def _hashes(db: sqlite3.Connection) -> set[str]:

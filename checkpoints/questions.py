@@ -14,6 +14,8 @@ COLUMNS = (
     "id, subtask, key, kind, prompt, schema, fallback, deadline, asked_at, answer, answered_at IS NOT NULL, answered_by"
 )
 
+LARGEST = 1_000_000  # bytes of JSON of a question, or of an answer to it
+
 
 DRAFTS = frozenset(
     {
@@ -113,15 +115,28 @@ def withdraw(db: sqlite3.Connection, task: int, now: float, subtask: str | None 
 
 
 def check(question: Question, value: Any) -> None:
-    """Raises InvalidAnswer with the reason if the value does not fit the question's schema."""
+    """Raises InvalidAnswer with the reason if the value is too large or does not fit the question's schema.
+
+    An edited plan is measured as a plan is, by its subtasks.
+    """
+    edit = question.kind == "approval" and isinstance(value, dict) and "edit" in value
+    if not edit and (size := _size(value)) > LARGEST:
+        raise InvalidAnswer(question.id, f"it has {size:,} bytes of JSON, and {LARGEST:,} are allowed")
     if question.schema is not None and (reason := _misfit(question.schema, value)):
         raise InvalidAnswer(question.id, reason)
 
 
 def require_sound(asked: Asked) -> None:
-    """Raises BadInput if a question's schema is none, reaches outside itself, or does not admit its own default."""
+    """Raises BadInput if a question is too large, or its schema is none, reaches outside itself or refuses its default.
+
+    Its size is that of prompt, schema and default as JSON.
+    """
     import jsonschema_rs  # noqa: PLC0415  only who asks or answers needs it
 
+    if (size := _size([asked.prompt, asked.schema, asked.default])) > LARGEST:
+        raise BadInput(
+            f"a question has {size:,} bytes of JSON, and {LARGEST:,} are allowed; put what is long into a file"
+        )
     if asked.schema is None:
         return
     if outside := _outside(asked.schema):
@@ -130,6 +145,11 @@ def require_sound(asked: Asked) -> None:
         raise BadInput(f"the schema of the question {asked.prompt!r} is not a JSON schema")
     if asked.default is not None and (reason := _misfit(asked.schema, json.loads(asked.default))):
         raise BadInput(f"the default of the question {asked.prompt!r} does not fit its schema: {reason}")
+
+
+def _size(value: Any) -> int:
+    """How many bytes a value has as JSON."""
+    return len(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
 
 
 def _misfit(schema: dict[str, Any], value: Any) -> str | None:

@@ -167,6 +167,11 @@ def count_attempt(db: sqlite3.Connection, task: int, subtask: str, error: str) -
     )
 
 
+def note(db: sqlite3.Connection, task: int, subtask: str, error: str) -> None:
+    """Keeps with a subtask why something about it failed, whatever its state."""
+    db.execute("UPDATE subtasks SET error = ? WHERE task = ? AND id = ?", (error, task, subtask))
+
+
 def renew(db: sqlite3.Connection, task: int, subtask: str) -> None:
     """Gives a subtask that runs again a fresh count of attempts."""
     db.execute(
@@ -184,6 +189,17 @@ def result(db: sqlite3.Connection, task: int, subtask: str) -> bytes:
     """The JSON bytes that a completed subtask returned; raises DataCorrupt if they are gone or damaged."""
     (number,) = db.execute("SELECT result FROM subtasks WHERE task = ? AND id = ?", (task, subtask)).fetchone()
     return results.get(db, number)
+
+
+def small_results(db: sqlite3.Connection, task: int, most: int) -> list[tuple[str, bytes | None]]:
+    """(id, JSON bytes) of what the plan's completed subtasks returned; without the bytes if they are more than that."""
+    rows = db.execute(
+        "SELECT s.id, CASE WHEN length(r.body) <= ? THEN r.body END "
+        "FROM subtasks s JOIN results r ON r.number = s.result "
+        "WHERE s.task = ? AND s.state = 'completed' AND s.id NOT LIKE '@%' ORDER BY s.position",
+        (most, task),
+    )
+    return rows.fetchall()
 
 
 def steps(db: sqlite3.Connection, task: int, subtask: str) -> list[tuple[str, int]]:

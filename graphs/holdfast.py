@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,44 +23,75 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
-from holdfast.checkpoints import control, events, subtasks, tasks
+from holdfast.checkpoints import control, events, messages, subtasks, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld, MissingTypes, StoreError, SwitchedOff
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.messages import Message
 from holdfast.checkpoints.prune import Pruned, prune
 from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.states import TERMINAL, TaskState
+from holdfast.checkpoints.tasks import TaskRow
 from holdfast.graphs import orchestrator
 from holdfast.graphs.explain import Explanation, explain
+from holdfast.graphs.feed import Feed
 from holdfast.graphs.settings import database_path, pause_resume_on
 from holdfast.graphs.task import Task, snapshot
+from holdfast.graphs.view import ALL, View, Wanted, of_row, view
+from holdfast.nodes.context import TaskContext
 from holdfast.nodes.orchestration import LOOK_AGAIN, answer, create_task
 from holdfast.nodes.plan import Plan
 from holdfast.nodes.registry import REGISTRY, Registry
-from holdfast.nodes.services import Listener, held_lease
+from holdfast.nodes.services import Listener, Services, held_lease
 
 log = logging.getLogger("holdfast")
-POLL_SECONDS = 0.05
+PULSE_SECONDS = 0.5  # how often who waits looks whether the run here broke off
+LEFT_SECONDS = 30.0  # for how long a server leaves a task alone that it could not work on
 HAND_OVER_SECONDS = 2.0
 TEND_SECONDS = 0.5
+RECURSION = 1000  # supersteps of one run; each pause, question and new plan takes a few
 WAITED_FOR = TERMINAL | {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}
+Launch = Callable[[TaskRow, Any], Awaitable[None]]  # has a task's graph called with the second argument
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose a new task is: the key's owner, the conversation it belongs to, and the message that began it."""
+
+    owner: str = ""
+    context_id: str | None = None
+    message: Message | None = None
+    task_id: str | None = None
+
+
+SOMEBODY = Sender()
 
 
 class Holdfast:
     """An open database and the tasks that this process works on: ``async with Holdfast.open(path) as hf``."""
 
     def __init__(
-        self, path: Path, max_workers: int, registry: Registry, lease_seconds: float | None, pause_resume: bool
+        self,
+        path: Path,
+        max_workers: int,
+        registry: Registry,
+        lease_seconds: float | None,
+        pause_resume: bool,
+        serves: int,
     ) -> None:
         self.pause_resume = pause_resume
+        self.serves = serves
         self._path, self._max_workers, self._registry = path, max_workers, registry
         self._lease_options = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._broken: dict[str, Exception] = {}
         self._wanted: set[str] = set()  # to be taken up when their present runner leaves them
+        self._left: dict[str, float] = {}  # not to be taken up again before that time: it failed here
+        self._roomy = asyncio.Event()  # set when a run has ended: another may begin
         self._closing = False
         self._tending: asyncio.Task[None] | None = None
+        self._elsewhere: Launch | None = None  # who does the work instead of this process's own runs
 
     @classmethod
     def open(
@@ -68,28 +102,51 @@ class Holdfast:
         registry: Registry = REGISTRY,
         lease_seconds: float | None = None,
         pause_resume: bool | None = None,
+        serves: int = 0,
     ) -> Holdfast:
         """The database at ``path`` (else ``HOLDFAST_DB``, else ``.holdfast/holdfast.db``), made if it is not there.
 
         ``max_workers`` is how many subtasks of one task run at once unless the task says otherwise; 0 is no limit.
         ``pause_resume`` off (also by ``HOLDFAST_PAUSE_RESUME=off``) refuses a person's pause and resume of a task.
+        ``serves`` above 0 makes this a server's: it takes up whatever task nobody works on, up to so many at once,
+        and leaves the others SUBMITTED or WORKING until there is room.
         """
         if pause_resume is None:
             pause_resume = pause_resume_on()
-        return cls(database_path(path), max_workers, registry, lease_seconds, pause_resume)
+        return cls(database_path(path), max_workers, registry, lease_seconds, pause_resume, serves)
+
+    @classmethod
+    def over(cls, services: Services, launch: Launch) -> Holdfast:
+        """Over a database that is open already and stays so, for an interface that has others do the work.
+
+        Where it would run a task's graph it awaits ``launch`` instead, with the row and what the graph is to be called
+        with so that the thread goes on from where it stands.
+        """
+        made = cls(services.database.path, services.workers, services.registry, None, pause_resume_on(), 0)
+        made.database, made.services, made._elsewhere = services.database, services, launch
+        return made
 
     async def __aenter__(self) -> Holdfast:
-        self.database = await asyncio.to_thread(Database, self._path, **self._lease_options)
-        self.services = orchestrator.make_services(self.database, self._registry, self._max_workers)
+        if self._elsewhere is None:
+            self.database = await asyncio.to_thread(Database, self._path, **self._lease_options)
+            self.services = orchestrator.make_services(self.database, self._registry, self._max_workers)
         builder = orchestrator.build(lambda: self.services, self._registry, drawn=False)
         self.graph = builder.compile(checkpointer=Saver(self.database), name="holdfast")
+        self.feed = Feed(self.database)
+        if self.serves or self._elsewhere:
+            self._begin_tending()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        await self._hand_over()
-        await asyncio.to_thread(self.database.close)
+        if self._elsewhere is None:
+            await self._hand_over()
+        elif self._tending:
+            self._tending.cancel()
+        await self.feed.close()
+        if self._elsewhere is None:
+            await asyncio.to_thread(self.database.close)
 
     async def start(
         self,
@@ -104,10 +161,12 @@ class Holdfast:
         approve: bool = False,
         yes: bool = False,
         reuse: str | None = None,
+        sender: Sender = SOMEBODY,
     ) -> Task:
         """Records a new task and begins to work on it; raises BadInput or InvalidPlan before anything is recorded.
 
-        ``reuse`` names a task whose results are taken for subtasks with equal type, parameters and inputs.
+        ``reuse`` names a task whose results are taken for subtasks with equal type, parameters and inputs; ``sender``
+        is whose task it is, and the message that began it.
         """
         fields = {
             "data": [_absolute(path) for path in data],
@@ -120,20 +179,64 @@ class Holdfast:
             "yes": yes,
             "reuse": reuse and await self.database.aread(lambda db: tasks.resolve(db, reuse)),
         }
-        row = await create_task(self.services, goal, fields)
-        await self._launch(row.id)
+        return await asyncio.shield(self._create(goal, fields, sender))
+
+    async def _create(self, goal: str, fields: Mapping[str, Any], sender: Sender) -> Task:
+        owner, leases = self.database.owner, list[Lease]()
+
+        def also(db: sqlite3.Connection, task: TaskRow) -> None:
+            if sender.message:
+                messages.record(db, task.number, sender.message, self.services.clock())
+            if self._has_room():
+                leases[:] = [owner.take(db, task.number, task.id)]  # at once, so that no server is faster
+
+        row = await create_task(
+            self.services,
+            goal,
+            fields,
+            task_id=sender.task_id,
+            context_id=sender.context_id,
+            owner=sender.owner,
+            also=also,
+        )
+        if leases:
+            self._work(row.id, leases[0])
+        elif self._elsewhere:
+            await self._launch(row.id)
         return await self.get(row.id)
 
     async def get(self, task_id: str) -> Task:
         """The task as it is now; ``task_id`` may be a unique prefix.  Raises UnknownTask or AmbiguousTask."""
         return await self.database.aread(lambda db: snapshot(self.database, db, tasks.resolve(db, task_id)))
 
-    async def list(self, state: TaskState | str | None = None) -> list[Task]:
-        """All tasks, newest first, or those in one state."""
+    async def list(self, state: TaskState | str | None = None, *, limit: int | None = None) -> list[Task]:
+        """Tasks, newest first: all or those in one state; at most ``limit`` of them if that is given."""
         wanted = TaskState(state) if state else None
         return await self.database.aread(
-            lambda db: [snapshot(self.database, db, row.id, eager=False) for row in tasks.newest(db, wanted)]
+            lambda db: [snapshot(self.database, db, row.id, eager=False) for row in tasks.newest(db, wanted, limit)]
         )
+
+    async def view(self, owner: str, task_id: str, wanted: Wanted = ALL) -> View:
+        """The owner's task of exactly that id as its client sees it; raises UnknownTask, for a foreign one too."""
+        return await self.database.aread(lambda db: view(self.database, db, owner, task_id, wanted))
+
+    async def page(self, owner: str, limit: int, wanted: Wanted = ALL, **which: Any) -> tuple[Sequence[View], int]:
+        """Up to ``limit`` of an owner's tasks, the last changed first, and how many there are; see ``tasks.page``."""
+
+        def read(db: sqlite3.Connection) -> tuple[Sequence[View], int]:
+            rows, total = tasks.page(db, owner, limit, **which)
+            return [of_row(self.database, db, row, wanted) for row in rows], total
+
+        return await self.database.aread(read)
+
+    async def say(self, task_id: str, *said: Message) -> None:
+        """Keeps messages for a task that has not ended, for its planner and its types to read; raises IllegalMove."""
+        now = self.services.clock()
+        await self.database.awrite(lambda db: [messages.keep(db, task_id, one, now) for one in said])
+
+    async def heard(self, owner: str, message: str) -> tuple[str, Message] | None:
+        """The task in which the owner sent the message of that id before, and the message; None if it is new."""
+        return await self.database.aread(lambda db: messages.find(db, owner, message))
 
     async def pause(
         self, task_id: str, *, mode: str = "step", reason: str | None = None, until: datetime | None = None
@@ -187,8 +290,12 @@ class Holdfast:
 
         Raises UnknownQuestion, AlreadyAnswered, InvalidAnswer (the question stays open) or IllegalMove.
         """
+        return await self.answer_all(task_id, {question: value})
+
+    async def answer_all(self, task_id: str, given: Mapping[str, Any], said: Sequence[Message] = ()) -> Task:
+        """As ``answer`` for several questions at once, all or none; ``said`` are the messages that brought them."""
         full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
-        await answer(self.services, full, question, value)
+        await answer(self.services, full, given, said=said)
         return await self._go_on(full)
 
     async def cancel(self, task_id: str, *, rollback: bool = False) -> Task:
@@ -218,8 +325,8 @@ class Holdfast:
         Raises what broke off the work here, such as StoreError when the disk is full.
         """
         full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
-        while (await self.services.task(full)).state not in until:
-            await self._pulse(full)
+        while (row := await self.services.task(full)).state not in until:
+            await self._pulse(full, row.last_seq)
         return await self.get(full)
 
     async def events(self, task_id: str, *, after: int = 0, follow: bool = True) -> AsyncIterator[Event]:
@@ -234,11 +341,21 @@ class Holdfast:
             if not batch and (not follow or state in TERMINAL):
                 return
             if not batch:
-                await self._pulse(full)
+                await self._pulse(full, after)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a language model plans and works here; without one the built-in rules do."""
+        return TaskContext.model is not None
 
     def listen(self, listener: Listener) -> None:
         """Passes live news (progress, tokens) of this process's tasks to ``listener``."""
         self.services.listeners.append(listener)
+
+    @property
+    def runs(self) -> int:
+        """How many tasks this process works on."""
+        return len(self._runs)
 
     def working_on(self, task_id: str) -> bool:
         """Whether this process is at work on the task."""
@@ -293,14 +410,19 @@ class Holdfast:
 
     async def _launch(self, task_id: str) -> None:
         """Begins a run of the graph, unless this process has one; raises LeaseHeld if another has."""
-        if not self.working_on(task_id):
+        if self._elsewhere:
+            row = await self.services.task(task_id)
+            await self._elsewhere(row, await self._given(row))
+        elif not self.working_on(task_id):
             await asyncio.shield(self._begin(task_id))  # a caller that gives up half-way leaves no lease behind
 
     async def _begin(self, task_id: str) -> None:
         row = await self.services.task(task_id)
-        owner = self.database.owner
-        lease = await self.database.awrite(lambda db: owner.take(db, row.number, row.id))
-        owner.keep(lease)
+        self._work(task_id, await self.database.awrite(lambda db: self.database.owner.take(db, row.number, row.id)))
+
+    def _work(self, task_id: str, lease: Lease) -> None:
+        """Runs the graph under a lease that was just taken."""
+        self.database.owner.keep(lease)
         self._broken.pop(task_id, None)
         self._wanted.discard(task_id)
         self._begin_tending()
@@ -311,6 +433,7 @@ class Holdfast:
         """Forgets a run; a lease that it could not give back, because it was cut off, is renewed no more."""
         if self._runs.get(task_id) is run:
             del self._runs[task_id]
+            self._roomy.set()
             if lease := self.database.owner.held.get(task_id):
                 self.database.owner.drop(lease)
 
@@ -335,15 +458,15 @@ class Holdfast:
 
     async def _advance(self, task_id: str) -> None:
         """Lets the graph go on from where its thread stands; the row says whether there is anything to do."""
-        row = await self.services.task(task_id)
-        config: RunnableConfig = {"configurable": {"thread_id": task_id}, "recursion_limit": 1000}
-        thread = await self.graph.aget_state(config)
-        given: Any = {"goal": row.goal, **row.options}
+        given = await self._given(await self.services.task(task_id))
+        await self.graph.ainvoke(given, _config(task_id))
+
+    async def _given(self, row: TaskRow) -> Any:
+        """What the graph is called with so that the task's thread goes on from where it stands."""
+        thread = await self.graph.aget_state(_config(row.id))
         if thread.interrupts:
-            given = Command(resume=LOOK_AGAIN)
-        elif thread.tasks:
-            given = None
-        await self.graph.ainvoke(given, config)
+            return Command(resume=LOOK_AGAIN)
+        return None if thread.tasks else {"goal": row.goal, **row.options}
 
     async def _stop_for_fault(self, task_id: str, fault: StoreError) -> None:
         """Pauses the task for an infrastructure fault, if that much can still be written."""
@@ -382,9 +505,38 @@ class Holdfast:
                 await self._tend_once(self.services.clock())
             except HoldfastError:
                 log.debug("what is due could not be done now", exc_info=True)
-            await asyncio.sleep(TEND_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TEND_SECONDS):
+                    await self._roomy.wait()
+            self._roomy.clear()
+
+    def _has_room(self) -> bool:
+        return self._elsewhere is None and (not self.serves or len(self._runs) < self.serves)
+
+    async def take_up(self, task_id: str) -> None:
+        """Lets the work on a task begin or go on; raises MissingTypes, or LeaseHeld if another process works on it."""
+        await self._require_types(task_id)
+        await self._launch(task_id)
+
+    async def _take_up(self, now: float) -> None:
+        """Begins to work on tasks that nobody works on, the oldest first, as many as there is room for."""
+        owner, mine = self.database.owner, set(self._runs)
+
+        def nobodys(db: sqlite3.Connection) -> list[str]:
+            free = (row.id for row in tasks.unsettled(db) if row.id not in mine and not owner.runner(db, row.number))
+            return list(islice((one for one in free if self._left.get(one, 0) <= now), self.serves - len(mine)))
+
+        for task_id in await self.database.aread(nobodys):
+            self._left[task_id] = now + LEFT_SECONDS
+            try:
+                await self.take_up(task_id)
+                log.info("took up task %s", task_id)
+            except HoldfastError as error:
+                log.info("task %s is left to others: %s", task_id, error)
 
     async def _tend_once(self, now: float) -> None:
+        if self._has_room() and self.serves:
+            await self._take_up(now)
         for task_id in await self.database.aread(partial(control.due, now=now)):
             try:
                 await self.database.awrite(partial(control.expire, task_id=task_id, now=now))
@@ -411,15 +563,17 @@ class Holdfast:
                 run.cancel()
             await asyncio.gather(*runs, return_exceptions=True)
 
-    async def _pulse(self, task_id: str) -> None:
-        """Waits a moment, or less if the run here ends; raises what broke it off."""
-        run = self._runs.get(task_id)
-        if run is None or run.done():
-            if error := self._broken.get(task_id):
-                raise error
-            await asyncio.sleep(POLL_SECONDS)
-        else:
-            await asyncio.wait([run], timeout=POLL_SECONDS)
+    async def _pulse(self, task_id: str, after: int) -> None:
+        """Waits for an event above ``after``; raises what broke the run here off."""
+        if not self.working_on(task_id) and (error := self._broken.get(task_id)):
+            raise error
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PULSE_SECONDS):
+                await self.feed.changed(task_id, after)
+
+
+def _config(task_id: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": task_id}, "recursion_limit": RECURSION}
 
 
 def _known_mode(mode: str) -> None:

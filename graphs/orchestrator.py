@@ -41,6 +41,7 @@ Step = Callable[[Services, TaskRow, Lease], Awaitable[dict[str, Any]]]
 Provider = Callable[[], Services]
 Drawn = Callable[[], subtask.Graph]
 Orchestrator = CompiledStateGraph[State, None, Input, Output]
+API_USER = "langgraph_auth_user_id"  # under which the LangGraph API tells a run who made it; no client can set it there
 
 
 def build(
@@ -96,8 +97,10 @@ class open_graph:
 def _node(step: Step, provider: Provider, drawn: Drawn | None) -> _Node:
     async def arun(state: State, config: RunnableConfig) -> dict[str, Any]:
         services = await asyncio.to_thread(provider)
-        thread_id = str(config.get("configurable", {}).get("thread_id") or state.get("task") or uuid.uuid4())
-        task = await orchestration.open_task(services, thread_id, state)
+        configurable = config.get("configurable", {})
+        thread_id = str(configurable.get("thread_id") or state.get("task") or uuid.uuid4())
+        owner = str(configurable.get(API_USER) or "")
+        task = await orchestration.open_task(services, thread_id, state, owner=owner)
         async with services.leased(task) as lease:
             update = await step(services, task, lease)
             task = await services.task(task.id)
@@ -152,11 +155,21 @@ def shared_services() -> Services:
         return _open[path]
 
 
+def _close_shared(services: Services) -> None:
+    with _opening:
+        _open.pop(services.database.path, None)
+    atexit.unregister(services.database.close)
+    services.database.close()
+
+
 @asynccontextmanager
 async def checkpointer() -> AsyncIterator[Saver]:
     """Holdfast's SQLite saver for ``langgraph.json``, on the database that the graph's own rows are in."""
     services = await asyncio.to_thread(shared_services)
-    yield Saver(services.database)
+    try:
+        yield Saver(services.database)
+    finally:  # here, because a signal ends the API before what is registered for the interpreter's exit
+        await asyncio.to_thread(_close_shared, services)
 
 
 builtin.register()

@@ -17,12 +17,32 @@ from holdfast.checkpoints.events import timestamp
 from holdfast.checkpoints.questions import Question
 from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskState
 from holdfast.checkpoints.subtasks import SubtaskRow
-from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
+from holdfast.checkpoints.tasks import ArtifactRow
+from holdfast.graphs.view import in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stop of a task or subtask; ``until`` is when it ends by itself."""
+
+    mode: str
+    reason: str | None
+    at: datetime
+    until: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``show --json`` has it under ``stopped_by``."""
+        return {
+            "mode": self.mode,
+            "reason": self.reason,
+            "at": timestamp(self.at),
+            "until": self.until and timestamp(self.until),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class SubtaskView:
-    """One subtask; times are UTC, ``estimated_time`` is in minutes."""
+    """One subtask; times are UTC, ``estimated_time`` is in minutes; ``stopped_by`` has a stop for each of ``stops``."""
 
     id: str
     name: str
@@ -36,6 +56,7 @@ class SubtaskView:
     started_at: datetime | None
     ended_at: datetime | None
     error: str | None
+    stopped_by: Mapping[str, Stop]
 
     def to_json(self) -> dict[str, Any]:
         """As ``show --json`` prints it."""
@@ -44,6 +65,7 @@ class SubtaskView:
             "state": self.state.value,
             "started_at": self.started_at and timestamp(self.started_at),
             "ended_at": self.ended_at and timestamp(self.ended_at),
+            "stopped_by": _stops_json(self.stopped_by),
         }
 
 
@@ -60,7 +82,10 @@ class PlanView:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A snapshot of one task.  ``result`` reads the file when it is called."""
+    """A snapshot of one task.  ``result`` reads the file when it is called.
+
+    ``runner`` is who works on it, in words, or None; ``paused_until`` is when its pause ends by itself.
+    """
 
     id: str
     context_id: str
@@ -78,6 +103,9 @@ class Task:
     error: str | None
     options: Mapping[str, Any] = field(repr=False)
     last_seq: int
+    runner: str | None
+    paused_until: datetime | None
+    stopped_by: Mapping[str, Stop]
     _plan: Callable[[], PlanView] = field(repr=False)
     _read: Callable[[str], Any] = field(repr=False)
 
@@ -111,6 +139,9 @@ class Task:
             ],
             "usage": dict(self.usage),
             "error": self.error,
+            "runner": self.runner,
+            "paused_until": self.paused_until and timestamp(self.paused_until),
+            "stopped_by": _stops_json(self.stopped_by),
         }
 
 
@@ -121,6 +152,8 @@ def snapshot(database: Database, db: sqlite3.Connection, task_id: str, *, eager:
     """
     row = tasks.get(db, task_id)
     who, stop = next(iter(row.stops.items()), (None, {}))
+    runner = None if row.state in TERMINAL else database.owner.runner(db, row.number)
+    stopped_by = _stops(row.stops)
     rows = cache(lambda: database.read(lambda again: subtasks.load(again, row.number)))
     if eager:
         loaded = subtasks.load(db, row.number)
@@ -130,7 +163,7 @@ def snapshot(database: Database, db: sqlite3.Connection, task_id: str, *, eager:
         context_id=row.context_id,
         goal=row.goal,
         state=row.state,
-        in_flight=_in_flight(database, db, row),
+        in_flight=in_flight(database, db, row),
         stops=sorted(row.stops),
         created_at=_time(row.created_at),
         updated_at=_time(row.updated_at),
@@ -142,16 +175,29 @@ def snapshot(database: Database, db: sqlite3.Connection, task_id: str, *, eager:
         error=row.error,
         options=row.options,
         last_seq=row.last_seq,
+        runner=runner,
+        paused_until=_over(stopped_by) if row.state == TaskState.PAUSED else None,
+        stopped_by=stopped_by,
         _plan=cache(lambda: PlanView(row.revision, _views([one for one in rows() if not one.id.startswith("@")]))),
         _read=lambda subtask: database.read(lambda again: _result(again, row.number, task_id, subtask)),
     )
 
 
-def _in_flight(database: Database, db: sqlite3.Connection, task: TaskRow) -> int:
-    """Subtasks that a live runner has under way; what a dead one left as running is not."""
-    if task.state in TERMINAL or database.owner.runner(db, task.number) is None:
-        return 0
-    return subtasks.running(db, task.number)
+def _stops(stops: Mapping[str, Mapping[str, Any]]) -> dict[str, Stop]:
+    return {
+        who: Stop(one["mode"], one.get("reason"), _time(one["at"]), _time(one["until"]) if one.get("until") else None)
+        for who, one in stops.items()
+    }
+
+
+def _stops_json(stops: Mapping[str, Stop]) -> dict[str, Any]:
+    return {who: one.to_json() for who, one in stops.items()}
+
+
+def _over(stops: Mapping[str, Stop]) -> datetime | None:
+    """When the last of some stops ends by itself; None if one of them does not."""
+    ends = [one.until for one in stops.values() if one.until]
+    return max(ends) if ends and len(ends) == len(stops) else None
 
 
 def _views(rows: list[SubtaskRow]) -> list[SubtaskView]:
@@ -170,6 +216,7 @@ def _views(rows: list[SubtaskRow]) -> list[SubtaskView]:
             started_at=_time(row.started_at) if row.started_at else None,
             ended_at=_time(row.ended_at) if row.ended_at else None,
             error=row.error,
+            stopped_by=_stops(row.stops),
         )
         for row in rows
     ]

@@ -61,6 +61,7 @@ class Effects(Protocol):
     def stored(self, sha256: str) -> Path: ...
     async def artifact(self, name: str, data: bytes | Path, media_type: str | None) -> Artifact: ...
     def progress(self, done: float, total: float) -> None: ...
+    async def messages(self) -> list[str]: ...
 
 
 class _Log(logging.LoggerAdapter[logging.Logger]):
@@ -182,6 +183,10 @@ class TaskContext:
         self._active()
         self._effects.progress(done, total)
 
+    async def messages(self) -> list[str]:
+        """What its client has said to the task since it began, as text, oldest first."""
+        return await self._effects.messages()
+
     async def store(self, data: bytes | str | os.PathLike[str]) -> str:
         """Keeps bytes, text or the file at a path for later subtasks, once by content; returns its sha256."""
         return await self._effects.store(_payload(data))
@@ -198,6 +203,8 @@ class TaskContext:
         ``data`` is bytes, text, or a path to read from; the media type is told by the name unless given.  A name used
         again by this task replaces what it stood for.
         """
+        if media_type is None and isinstance(data, str) and not os.path.splitext(name)[1]:
+            media_type = "text/plain"  # a value rather than a file
         return await self._effects.artifact(name, _payload(data), media_type)
 
 

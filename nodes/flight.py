@@ -10,17 +10,18 @@ import asyncio
 import json
 import mimetypes
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from langgraph.errors import GraphBubbleUp
 
-from holdfast.checkpoints import events, questions, results, subtasks, tasks
-from holdfast.checkpoints.errors import BadInput, DataCorrupt, HoldfastError, LeaseLost, StoreError
+from holdfast.checkpoints import events, messages, questions, results, subtasks, tasks
+from holdfast.checkpoints.errors import BadInput, DataCorrupt, HandedOver, HoldfastError, LeaseLost, StoreError
 from holdfast.checkpoints.events import News
-from holdfast.checkpoints.files import write_whole
+from holdfast.checkpoints.files import hand_out
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
 from holdfast.nodes.context import Artifact, TaskContext, Unanswered
@@ -185,14 +186,13 @@ class Durable:
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts or not relative.parts:
             raise BadInput(f"the artifact name {name!r} has to be a relative path inside the output folder")
+        if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
+            raise BadInput(f"the artifact name {name!r} has a character that no file name may have; leave it out")
         files, out = self._services.database.files, self._task.options.get("out")
 
         def keep() -> ArtifactRow:
             sha256, size = files.put(data)
-            path = files.path(sha256)
-            if out:
-                path = Path(out) / relative
-                write_whole(path, data)
+            path = hand_out(Path(out), str(relative), data) if out else files.path(sha256)
             kind = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
             return ArtifactRow(name, kind, str(path), sha256, size)
 
@@ -201,7 +201,7 @@ class Durable:
 
         def record(db: Any) -> None:
             tasks.add_artifact(db, self._lease.task, row)
-            news = News("artifact.added", self._subtask, {"name": row.name, "sha256": row.sha256, "bytes": row.bytes})
+            news = News("artifact.added", self._subtask, asdict(row))
             events.append(db, self._lease.task, [news], now)
 
         await self._services.database.awrite(record, self._lease)
@@ -211,11 +211,20 @@ class Durable:
         """Tells listeners, now."""
         self._services.tell(self._task.id, self._subtask, "progress", {"done": done, "total": total})
 
+    async def messages(self) -> list[str]:
+        """The text of the user's messages after the one that began the task."""
+        task = self._lease.task
+        said = await self._services.database.aread(lambda db: messages.load(db, task, after=messages.FIRST))
+        return [one.text for one in said if one.role == "user" and one.text]
+
 
 class Undoing(Durable):
-    """The effects of a compensation: its steps have names of their own, and nothing stops them."""
+    """The effects of a compensation: its steps have names of their own, and only a hand-over stops them."""
 
     async def begin_step(self, name: str) -> None:
+        """Commits that the step begins; raises HandedOver if this runner leaves the rest to another."""
+        if self._services.leaving:
+            raise HandedOver(self._task.id)
         now, task, subtask = self._services.clock(), self._lease.task, self._subtask
 
         def begin(db: Any) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from langgraph.types import interrupt
 from pydantic import ValidationError
 
-from holdfast.checkpoints import control, events, questions, results, subtasks, tasks
-from holdfast.checkpoints.errors import BadInput, HoldfastError, InvalidAnswer
+from holdfast.checkpoints import control, events, messages, questions, results, subtasks, tasks
+from holdfast.checkpoints.errors import BadInput, HoldfastError, InvalidAnswer, UnknownTask
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.messages import Message
 from holdfast.checkpoints.questions import Asked
 from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskEvent, TaskState
 from holdfast.checkpoints.subtasks import SubtaskRow
@@ -54,25 +55,55 @@ OPTIONS = (
 )  # of Input, kept in the task's row
 
 
-async def open_task(services: Services, thread_id: str, state: State) -> TaskRow:
-    """The row of the thread's task; a thread that LangGraph began gets one now.  Raises BadInput or InvalidPlan."""
+async def open_task(services: Services, thread_id: str, state: State, *, owner: str = "") -> TaskRow:
+    """The row of the thread's task; a thread that LangGraph began gets one now, which is the ``owner``'s.
+
+    Raises BadInput or InvalidPlan, and UnknownTask for a task of somebody else than the owner, if there is one.
+    """
     known = await services.database.aread(lambda db: tasks.find(db, thread_id))
+    if known and owner and known.owner != owner:
+        raise UnknownTask(thread_id)
     if known and known.state in TERMINAL and state.get("goal", known.goal) != known.goal:
         raise BadInput(f"task {thread_id} is {known.state.value}; start a new thread for another goal")
     if known:
         return known
-    return await create_task(services, state.get("goal", ""), state, task_id=thread_id)
+    if owner:
+        await _require_own(services, state, owner)
+    return await create_task(services, state.get("goal", ""), state, task_id=thread_id, owner=owner)
+
+
+async def _require_own(services: Services, state: State, owner: str) -> None:
+    """Raises BadInput or UnknownTask if an owner's new task would read or write what is not theirs on this machine."""
+    plan = Plan.parse(state["plan"]) if state.get("plan") else None
+    reading = [one.id for one in plan.subtasks if _reads(services, one)] if plan else []
+    if state.get("data") or state.get("out") or reading:
+        raise BadInput("whoever uses a key cannot name files of the server; send them in a message to /holdfast/a2a")
+    reuse = state.get("reuse")
+    if reuse:
+        other = await services.task(reuse)
+        if other.owner != owner:
+            raise UnknownTask(reuse)
+
+
+def _reads(services: Services, subtask: Subtask) -> bool:
+    return subtask.type in services.registry and services.registry.get(subtask.type).reads is not None
 
 
 async def create_task(
-    services: Services, goal: str, fields: Mapping[str, Any], *, task_id: str | None = None
+    services: Services,
+    goal: str,
+    fields: Mapping[str, Any],
+    *,
+    task_id: str | None = None,
+    context_id: str | None = None,
+    owner: str = "",
+    also: Callable[[sqlite3.Connection, TaskRow], None] = lambda db, task: None,
 ) -> TaskRow:
-    """Records a task, and its plan if ``fields`` has one, in one transaction.
+    """Records a task, its plan if ``fields`` has one, and what ``also`` does, in one transaction.
 
     ``fields`` are those of Input.  Raises BadInput or InvalidPlan, and then nothing is recorded.
     """
-    if not goal.strip():
-        raise BadInput("the goal is empty; say in a sentence what you want")
+    tasks.require_goal(goal)
     _require_options({"goal": goal, **{key: fields[key] for key in OPTIONS if fields.get(key) is not None}})
     given = fields.get("plan")
     checked = Plan.parse(given).checked(services.registry) if given else None
@@ -82,9 +113,10 @@ async def create_task(
         now = services.clock()
         task = tasks.find(db, task_id) if task_id else None
         if task is None:
-            task = tasks.create(db, goal, options, now, task_id=task_id)
+            task = tasks.create(db, goal, options, now, task_id=task_id, context_id=context_id, owner=owner)
             if checked:
                 _store_plan(db, task, checked, now)
+            also(db, task)
         return tasks.get(db, task.id)
 
     return await services.database.awrite(create)
@@ -140,9 +172,6 @@ def _approval(revision: int) -> str:
 async def supervise(services: Services, task: TaskRow, lease: Lease) -> Update:
     """Runs the plan until every subtask is settled, or the task is stopped."""
     while not (blocked := _blocked(task, "supervise")):
-        if task.rollback:
-            await roll_back(services, task, lease)
-            return {"goto": "finish"}
         rows = [row for row in await _rows(services, task) if not _built_in(row)]
         if all(map(subtasks.is_settled, rows)):
             return {"goto": "finish"}
@@ -154,12 +183,14 @@ async def supervise(services: Services, task: TaskRow, lease: Lease) -> Update:
 
 
 async def finish(services: Services, task: TaskRow, lease: Lease) -> Update:
-    """Closes the task: completed if every subtask has, else failed with the reasons."""
+    """Undoes what is to be undone and closes the task: completed if every subtask has, else failed with the reasons."""
     if blocked := _blocked(task, "finish"):
         return blocked
+    if task.rollback and task.state not in TERMINAL:
+        await roll_back(services, task, lease)
     closed = await services.database.awrite(lambda db: _close(db, task, services.clock()), lease)
     if closed is None:
-        return {"goto": "supervise"}  # somebody let a subtask run again
+        return {"goto": "supervise"}  # somebody let a subtask run again, or wants all undone
     rows = await _rows(services, closed)
     given = await services.database.aread(lambda db: tasks.artifacts(db, closed.number))
     return {
@@ -172,9 +203,11 @@ async def finish(services: Services, task: TaskRow, lease: Lease) -> Update:
 
 def _close(db: sqlite3.Connection, task: TaskRow, now: float) -> TaskRow | None:
     """Ends a task as its rows say, in the transaction that reads them; None if something is still to do."""
-    task = tasks.get(db, task.id)
+    before, task = task, tasks.get(db, task.id)
     if task.state in TERMINAL:
         return task
+    if task.rollback and not before.rollback:  # it was wanted just now
+        return None
     rows = subtasks.load(db, task.number)
     if task.state != TaskState.WORKING or not (task.rollback or (rows and all(map(subtasks.is_settled, rows)))):
         return None
@@ -195,35 +228,50 @@ async def gate(services: Services, task: TaskRow, lease: Lease) -> Update:
                 now = services.clock()
                 task = await services.database.awrite(lambda db: control.resume(db, task.id, now), lease)
             else:
-                for question, value in replies.answers_in(reply, open_).items():
-                    task = await answer(services, task.id, question, value)
+                task = await answer(services, task.id, replies.answers_in(reply, open_))
         except HoldfastError as error:
             return {"goto": "gate", "error": str(error)}
     return {"goto": "finish" if task.state in TERMINAL else None, "error": None}
 
 
-async def answer(services: Services, task_id: str, question_id: str, value: Any, *, who: str = "person") -> TaskRow:
-    """Gives a question its answer; raises what control.answer raises; an edited plan is checked like any other."""
+async def answer(
+    services: Services, task_id: str, given: Mapping[str, Any], *, who: str = "person", said: Sequence[Message] = ()
+) -> TaskRow:
+    """Gives questions their answers, all or none; an edited plan is checked like any other.
+
+    ``said`` are the messages that brought them.  Raises what control.answer raises.
+    """
     task = await services.task(task_id)
+    values = {id_: await _checked(services, task, id_, value) for id_, value in given.items()}
+    now = services.clock()
+
+    def change(db: sqlite3.Connection) -> TaskRow:
+        for message in said:
+            messages.keep(db, task_id, message, now)
+        for id_, value in values.items():
+            control.answer(db, task_id, id_, value, now, who=who)
+        return tasks.get(db, task_id)
+
+    row = await services.database.awrite(change)
+    services.look(task_id)
+    return row
+
+
+async def _checked(services: Services, task: TaskRow, question_id: str, value: Any) -> Any:
     question = await services.database.aread(lambda db: questions.find(db, task.number, question_id))
     if question.kind == "approval" and isinstance(value, dict) and "edit" in value:
         try:
-            value = {"edit": Plan.parse(value["edit"]).checked(services.registry).model_dump()}
+            return {"edit": Plan.parse(value["edit"]).checked(services.registry).model_dump()}
         except BadInput as error:
             raise InvalidAnswer(question_id, str(error)) from None
-    now = services.clock()
-    row = await services.database.awrite(lambda db: control.answer(db, task_id, question_id, value, now, who=who))
-    services.look(task_id)
-    return row
+    return value
 
 
 def _blocked(task: TaskRow, back: str) -> Update | None:
     """Where a stopped or ended task goes instead of on."""
     if task.state in STANDS:
         return {"goto": "gate", "back": back}
-    if task.rollback and back in ("plan", "review"):
-        return {"goto": "finish"}
-    if task.state in TERMINAL and back != "finish":
+    if back != "finish" and (task.rollback or task.state in TERMINAL):
         return {"goto": "finish"}
     return None
 
@@ -246,8 +294,10 @@ async def _planner(services: Services, task: TaskRow, lease: Lease) -> SubtaskRo
 
 
 async def _adopt(services: Services, task: TaskRow, lease: Lease, number: int) -> TaskRow:
-    """Stores the plan that the planner made; a plan with faults fails the task."""
+    """Stores the plan that the planner made; a plan with faults fails the task, a refusal of the goal rejects it."""
     made = json.loads(await services.database.aread(lambda db: results.get(db, number)))
+    if "rejected" in made:
+        return await _move(services, task, lease, TaskEvent.REJECT, error=made["rejected"])
     try:
         checked = Plan.parse(made).checked(services.registry)
     except BadInput as error:

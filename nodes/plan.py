@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from holdfast.checkpoints.errors import BadInput, InvalidPlan
+from holdfast.checkpoints.errors import OWN_TYPES, BadInput, InvalidPlan
 from holdfast.nodes.registry import Registry
 
 MAX_SUBTASKS = 10_000
@@ -152,20 +152,23 @@ class Plan(BaseModel):
         for subtask in self.subtasks:
             if subtask.type in unknown:
                 nearest = registry.nearest(subtask.type)
-                hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-                yield f"subtask {subtask.id!r} has the unknown type {subtask.type!r}{hint}"
+                hint = f"did you mean {' or '.join(nearest)}? Types" if nearest else "types"
+                yield f"subtask {subtask.id!r} has the unknown type {subtask.type!r}; {hint} {OWN_TYPES}"
                 continue
             for fault in registry.get(subtask.type).faults(subtask.params):
                 yield f"subtask {subtask.id!r} has a bad parameter {fault}"
 
     def _ordered(self) -> list[Subtask]:
-        """Each after its dependencies, and otherwise as the plan has them (Kahn's algorithm with a heap)."""
+        """Each after its dependencies and their fallbacks, and else as the plan has them (Kahn, with a heap)."""
         position = {subtask.id: i for i, subtask in enumerate(self.subtasks)}
-        missing = {subtask.id: len(subtask.dependencies) for subtask in self.subtasks}
+        stands_in = {subtask.id: subtask.fallback for subtask in self.subtasks if subtask.fallback}
+        missing = dict.fromkeys(position, 0)
         users: dict[str, list[str]] = {subtask.id: [] for subtask in self.subtasks}
         for subtask in self.subtasks:
             for dependency in subtask.dependencies:
-                users[dependency].append(subtask.id)
+                for before in filter(None, (dependency, stands_in.get(dependency))):
+                    users[before].append(subtask.id)
+                    missing[subtask.id] += 1
         free = [position[subtask.id] for subtask in self.subtasks if not missing[subtask.id]]
         order: list[Subtask] = []
         while free:

@@ -2,16 +2,17 @@
 
 A plan lists every subtask after its dependencies, so going through it backwards undoes a result before what it was
 made from.  A crash in the middle goes on with the next one; a compensation that had begun runs again, with the steps
-that it had recorded.
+that it had recorded.  One that was given up is not tried again: what it was made from may be undone by then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 from holdfast.checkpoints import events, subtasks
-from holdfast.checkpoints.errors import HoldfastError, LeaseLost, StoreError
+from holdfast.checkpoints.errors import DataCorrupt, HandedOver, HoldfastError, LeaseLost, StoreError
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.states import SubtaskEvent, SubtaskState
@@ -25,10 +26,15 @@ TRIES = 3
 
 
 async def roll_back(services: Services, task: TaskRow, lease: Lease) -> None:
-    """Compensates every completed subtask whose type can; what could not be undone stays completed, with an alert."""
+    """Compensates every completed subtask whose type can; what could not be undone stays completed, with an alert.
+
+    Raises HandedOver if this runner was told to leave the rest to another.
+    """
     rows = await services.database.aread(lambda db: subtasks.load(db, task.number))
     for row in reversed(rows):
-        if row.state == SubtaskState.COMPLETED and not row.id.startswith("@"):
+        if row.state == SubtaskState.COMPLETED and row.error is None and not row.id.startswith("@"):
+            if services.leaving:
+                raise HandedOver(task.id)
             await _undo(services, task, lease, row)
 
 
@@ -38,14 +44,20 @@ async def _undo(services: Services, task: TaskRow, lease: Lease, row: SubtaskRow
     for attempt in range(1, TRIES + 1):
         if kind is None or kind.compensate is None:
             break
-        known = await recorded(services, lease.task, row.id)
-        context = TaskContext(task.id, row.id, attempt, Undoing(services, lease, task, row.id, known))
         try:
+            known = await recorded(services, lease.task, row.id)
+            context = TaskContext(task.id, row.id, attempt, Undoing(services, lease, task, row.id, known))
             body = await services.database.aread(lambda db: subtasks.result(db, lease.task, row.id))
             await kind.undo(kind.validate(row.spec.get("params", {})), json.loads(body), context)
-        except (StoreError, LeaseLost):
+        except (LeaseLost, HandedOver):
             raise
+        except asyncio.CancelledError:
+            if (run := asyncio.current_task()) and run.cancelling():
+                raise  # the run itself is being cancelled
+            error = "it was cancelled by something that it had started"
         except (Exception, SystemExit) as fault:
+            if isinstance(fault, StoreError) and not isinstance(fault, DataCorrupt):
+                raise
             error = str(fault) if isinstance(fault, HoldfastError) else f"{type(fault).__name__}: {fault}"
         else:
             error = None
@@ -57,6 +69,7 @@ async def _undo(services: Services, task: TaskRow, lease: Lease, row: SubtaskRow
             subtasks.move(db, lease.task, row.id, SubtaskEvent.ROLL_BACK)
             news = News("subtask.rolled_back", row.id)
         else:
+            subtasks.note(db, lease.task, row.id, f"could not be undone: {error}")
             news = News("alert", row.id, {"error": f"{row.id} could not be undone: {error}"})
         events.append(db, lease.task, [news], now)
 

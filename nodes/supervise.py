@@ -48,7 +48,7 @@ from holdfast.nodes.scheduler import (
 )
 from holdfast.nodes.services import Services
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.5  # whoever writes here tells it, and the lookout what others write
 START_AT_ONCE = 16  # starts in one commit: each commit reads the control row
 
 
@@ -64,7 +64,8 @@ async def supervise(services: Services, task: TaskRow, lease: Lease, rows: Seque
     shift = Shift(services, task, lease, rows, learned)
     services.at_work[task.id] = shift
     try:
-        await shift.run()
+        with services.database.lookout.watching(shift.look):
+            await shift.run()
     except BaseExceptionGroup as group:
         raise _first(group) from None
     finally:
@@ -149,6 +150,8 @@ class Shift:
         )
         for command in commands:
             self._after(command)
+            if isinstance(command, Ask | Consult | Fail):  # which may have stopped others
+                self._wake.set()
         for subtask in started:
             flight = self._flights[subtask] = await self._prepare(subtask)
             if self._mode or subtask in self._held:
@@ -159,6 +162,7 @@ class Shift:
             return []
         refused = [subtask for subtask in starts if subtask not in started]
         if not may_run:
+            self._mode = self._mode or control.MODES[0]  # whoever lets the task go on is heard by the next look
             return [Halt(), *map(Stopped, refused)]
         return [event for subtask in refused for event in (Changed(subtask, held=True), Stopped(subtask))]
 
@@ -296,7 +300,7 @@ class Shift:
             self._inbox.put_nowait(Stopped(flight.id))
 
     async def _watch(self) -> None:
-        """Looks at the control row and at what was done since, when told to and at least every tenth of a second."""
+        """Looks at the control row and at what was done since, when told to and every half second."""
         while True:
             task, changed = await self._services.database.aread(self._look)
             self._seen = task.last_seq

@@ -36,6 +36,17 @@ def _apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def runners():
+    """Two processes that play scenes of tests/torture/arrows.py and are killed in them."""
+    from tests.integration.racer import Racer
+
+    started = [Racer("tests.torture.arrows"), Racer("tests.torture.arrows")]
+    yield started
+    for one in started:
+        one.close()
+
+
 def chain(*ids: str, type_: str = "sleep", **fields: object) -> dict[str, list[dict[str, object]]]:
     """A plan in which each subtask needs the one before."""
     return {

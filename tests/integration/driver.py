@@ -14,7 +14,7 @@ import asyncio
 import json
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -53,7 +53,9 @@ def through(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Points:
-    """The open database, with a point before each operation."""
+    """The open database, with a point before each operation; nobody looks unless the test does."""
+
+    lookout = types.SimpleNamespace(watching=lambda tell: nullcontext())
 
     def __init__(self, database: Database) -> None:
         self.real, self.owner, self.files, self.path = database, database.owner, database.files, database.path

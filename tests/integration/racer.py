@@ -67,11 +67,11 @@ async def race(order: dict[str, Any]) -> None:
 
 
 class Racer:
-    """Such a process, seen from the test."""
+    """Such a process, or another one that takes orders, seen from the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.integration.racer") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.racer"],
+            [sys.executable, "-m", module],
             env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

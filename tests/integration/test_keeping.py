@@ -1,12 +1,14 @@
 """Retention, explanations, the switch, uncertain effects, and databases of earlier formats."""
 
 import asyncio
+import gzip
 import os
 import resource
 import shutil
 import sqlite3
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,22 +177,18 @@ def test_another_database_in_the_place_of_this_one_is_refused(tmp_path):
     Database(tmp_path / "a.db").close()  # deleted on purpose: begins anew
 
 
-async def test_a_database_of_the_first_format_opens_and_its_tasks_finish(tmp_path):
+@pytest.mark.parametrize("format_", [1, 2])
+async def test_a_database_that_an_earlier_version_was_killed_on_opens_and_its_task_finishes(tmp_path, format_):
+    """The files were written by those versions, killed when the first of three subtasks had completed."""
     path = tmp_path / "h.db"
+    path.write_bytes(gzip.decompress((Path(__file__).parent / "frozen" / f"format-{format_}.db.gz").read_bytes()))
     async with Holdfast.open(path) as hf:
-        task = await hf.start("made long ago", plan=chain("a", "b", "c", params={"seconds": 0.2}))
-        while (await hf.get(task.id)).plan["a"].state != "completed":
-            await asyncio.sleep(0.01)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.executescript(
-        "DROP TABLE questions; ALTER TABLE tasks DROP COLUMN rollback; ALTER TABLE subtasks DROP COLUMN fingerprint;"
-        "DELETE FROM migrations WHERE number > 1"
-    )
-    db.close()
-    async with Holdfast.open(path) as hf:
+        [task] = await hf.list()
+        assert (task.goal, task.plan["a"].state) == ("made long ago", "completed")
         await hf.resume(task.id)
         done = await ended(hf, task.id)
         assert done.state == TaskState.COMPLETED
+        assert done.result("a") == {"payload": "x" * 20, "seconds": 0.2}
         runs = [event.subtask async for event in hf.events(task.id) if event.type == "subtask.completed"]
         assert runs == ["a", "b", "c"]
 

@@ -188,10 +188,12 @@ async def test_of_two_resumes_in_one_process_one_works_and_the_other_is_told(pai
         if i % 2:
             await idle(task.id, one)
         refused = await asyncio.gather(
-            after(chance.random() * 0.003, lambda id_=task.id: tried(one.resume(id_), LeaseHeld)),
-            after(chance.random() * 0.003, lambda id_=task.id: tried(other.resume(id_), LeaseHeld)),
+            after(chance.random() * 0.003, lambda id_=task.id: tried(one.resume(id_), LeaseHeld, IllegalMove)),
+            after(chance.random() * 0.003, lambda id_=task.id: tried(other.resume(id_), LeaseHeld, IllegalMove)),
         )
         assert None in refused
+        for error in refused:  # the slower one may also come when the faster one has brought the task to its end
+            assert not isinstance(error, IllegalMove) or error.state == TaskState.COMPLETED
         await completes(one, task.id, 3)
         await idle(task.id, one, other)
 

@@ -324,8 +324,9 @@ async def test_a_review_that_runs_again_after_a_crash_neither_asks_twice_nor_run
         """No run: the nodes are called by hand, as LangGraph calls them again after a crash."""
 
     monkeypatch.setattr(hf, "_launch", nothing)
-    task = await hf.start("g", plan={"subtasks": [{"id": "a", "type": "sleep"}]}, approve=True)
     services, owner = hf.services, hf.database.owner
+    given = {"plan": {"subtasks": [{"id": "a", "type": "sleep"}]}, "approve": True}
+    task = await orchestration.create_task(services, "g", given)
     row = await services.task(task.id)
     lease = await hf.database.awrite(lambda db: owner.take(db, row.number, row.id))
     assert (await orchestration.plan(services, row, lease))["goto"] == "review"
@@ -413,14 +414,9 @@ async def test_a_cancel_before_planning_ends_the_task_and_the_planner_does_not_r
         planned.append(ctx.task_id)
         return {"subtasks": [{"id": "a", "type": "sleep"}]}
 
-    async def nothing(task_id: str) -> None:
-        """No run yet."""
-
     async with Holdfast.open(path, registry=planner(types, plan)) as hf:
-        with monkeypatch.context() as patch:
-            patch.setattr(hf, "_launch", nothing)
-            task = await hf.start("g")
-            await hf.pause(task.id)
+        task = await orchestration.create_task(hf.services, "g", {})
+        await hf.pause(task.id)
         await hf.cancel(task.id, rollback=rollback)
         await closed(hf, task.id)
         done = await idle(hf, task.id)

@@ -20,24 +20,31 @@ import sqlite3
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from holdfast.checkpoints import control, questions, schema, subtasks, tasks
-from holdfast.checkpoints.errors import HoldfastError
-from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskState
+from holdfast.checkpoints import control, tasks
+from holdfast.checkpoints.states import TaskState
 from tests.integration.runner import digest
 from tests.torture import victim
+from tests.torture.watched import Watched, fork
 
 LIMIT = 60.0  # seconds for one run: more is stuck
 KILLS = 6  # of one plan
-KINDS = ("chain", "fan", "diamond", "asking", "paused")
-CHECKS = ("lost", "re-run", "step repeated", "effect doubled", "wrong result", "falsely completed", "stuck", "history")
+KINDS = ("chain", "fan", "diamond", "asking", "paused", "undone")
+CHECKS = (
+    "lost",
+    "re-run",
+    "step repeated",
+    "effect doubled",
+    "wrong result",
+    "falsely completed",
+    "stuck",
+    "history",
+    "order",
+)
 
 
 @dataclass
@@ -47,6 +54,7 @@ class Tally:
     kills: Counter[str] = field(default_factory=Counter)
     plans: Counter[str] = field(default_factory=Counter)
     faults: list[tuple[str, str]] = field(default_factory=list)
+    undoing: int = 0  # kills in the middle of a rollback
     drafts: int = 0  # half-written files that a kill left; they are in nobody's way and are counted only
 
 
@@ -61,7 +69,7 @@ def plan(kind: str, chance: random.Random) -> dict[str, Any]:
     some = [f"f{i}" for i in range(width)]
     if kind in ("chain", "paused"):
         made = [subtask(name, chance, *some[max(0, i - 1) : i]) for i, name in enumerate(some)]
-    elif kind == "diamond":
+    elif kind in ("diamond", "undone"):
         made = [
             subtask("top", chance),
             *(subtask(name, chance, "top") for name in some),
@@ -76,24 +84,22 @@ def plan(kind: str, chance: random.Random) -> dict[str, Any]:
         ]
     made[-1]["params"]["hands_out"] = made[0]["params"]["hands_out"] = True
     options = {"on_question": chance.choice(["pause", "continue"]), "workers": chance.choice([0, 1, 3])}
+    if kind == "undone":
+        made.append({**subtask("bad", chance, "low"), "type": "t_fail"})
+        options["on_failure"] = "rollback"
     return {"plan": {"subtasks": made}, "options": options}
 
 
-class Case:
+class Case(Watched):
     """One plan, killed again and again."""
 
     def __init__(self, kind: str, chance: random.Random, tally: Tally, aim: str) -> None:
+        super().__init__(Path(tempfile.mkdtemp(prefix="holdfast-torture-")))
         self.kind, self.chance, self.tally, self.aim = kind, chance, tally, aim
-        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-torture-"))
         self.given = plan(kind, chance)
-        self.subtasks = {one["id"]: one for one in self.given["plan"]["subtasks"]}
+        self.undoes = kind == "undone"
+        self.subtasks = {one["id"]: one for one in self.given["plan"]["subtasks"] if one["type"] != "t_fail"}
         (self.folder / "plan.json").write_text(json.dumps(self.given))
-        self.log = self.folder / "log"
-        self.log.touch()
-        self.path = self.folder / "h.db"
-        self.results: dict[str, bytes] = {}  # as they were seen on disk first
-        self.steps: dict[tuple[str, str], bytes] = {}
-        self.read = 0  # lines of the log that were looked at
         self.faults = 0
 
     def fault(self, what: str, how: str) -> None:
@@ -132,8 +138,9 @@ class Case:
         elif armed:
             opening = self.chance.random() < 0.2  # else while bodies are at work
             when = self.chance.uniform(0.01, 0.2) if opening else self.chance.uniform(0.001, 0.06)
+        undoing = self.undoes and self.chance.random() < 0.8
         pause = self.chance.uniform(0.05, 0.4) if self.kind == "paused" and self.chance.random() < 0.6 else None
-        child = fork(lambda: victim.main(self.folder, seed, kill), self.folder / "err")
+        child = fork(lambda: victim.main(self.folder, seed, kill, undoing), self.folder / "err")
         began, killed, fast = time.monotonic(), False, time.monotonic() + LIMIT
         while True:
             pid, status = os.waitpid(child, os.WNOHANG)
@@ -155,6 +162,7 @@ class Case:
             time.sleep(0.001)
         if os.WIFSIGNALED(status):
             self.tally.kills[" ".join(kill[:2][::-1]) if kill else "at random"] += 1
+            self.tally.undoing += bool(self.transact(lambda db, task: tasks.get(db, task).rollback))
             return 1
         if os.WEXITSTATUS(status):
             self.fault("stuck", f"a run failed: {(self.folder / 'err').read_text()[-1500:]}")
@@ -163,83 +171,15 @@ class Case:
     def mode(self) -> str:
         return self.chance.choice(control.MODES)
 
-    def transact(self, act: Callable[[sqlite3.Connection, str], Any]) -> Any:
-        """A transaction of another process on the task, if there is one; what is refused is not done."""
-        if not self.path.exists():
-            return None
-        with closing(schema.connect(self.path)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            found = tasks.newest(db)
-            try:
-                value = act(db, found[0].id) if found else None
-            except HoldfastError:
-                db.execute("ROLLBACK")
-                return None
-            db.execute("COMMIT")
-            return value
-
     def act(self) -> None:
         """What a person does between runs."""
-
-        def answer(db: sqlite3.Connection, task: str) -> None:
-            for one in questions.pending(db, tasks.get(db, task).number):
-                control.answer(db, task, one.id, len(one.subtask), time.time())
-
         if self.chance.random() < 0.8:
-            self.transact(answer)
+            self.answer(len)
         state = self.transact(lambda db, task: tasks.get(db, task).state)
         if state == TaskState.PAUSED:
             self.transact(lambda db, task: control.resume(db, task, time.time()))
         elif state == TaskState.INPUT_REQUIRED:
-            self.transact(answer)
-
-    def ended(self) -> bool:
-        return self.transact(lambda db, task: tasks.get(db, task).state in TERMINAL) or False
-
-    def shown(self) -> Any:
-        return self.transact(
-            lambda db, task: (
-                tasks.get(db, task).state.value,
-                [(row.id, row.state.value) for row in subtasks.load(db, tasks.get(db, task).number)],
-            )
-        )
-
-    def look(self) -> None:
-        """Compares what is on disk with what was there before, and with what the bodies did since."""
-        lines = [line.split() for line in self.log.read_text().splitlines()]
-        for word, what, *_ in lines[self.read :]:
-            name, _, step = what.partition("/")
-            if word == "start" and name in self.results:
-                self.fault("re-run", f"{name} had its result on disk and ran again")
-            if word == "effect" and (name, step) in self.steps:
-                self.fault("step repeated", f"{what} was on disk and ran again")
-        self.read = len(lines)
-        ended = {what for word, what, *_ in lines if word == "end"}
-        results, steps = self.transact(self.stored) or ({}, {})
-        for kept, now in ((self.results, results), (self.steps, steps)):
-            for name, body in kept.items():
-                if now.get(name) != body:
-                    self.fault("lost", f"{name} was on disk and is {'other' if name in now else 'gone'} now")
-        for name in results:
-            if name not in ended:
-                self.fault("falsely completed", f"{name} is completed and its body never ended")
-        for word, what, *_ in lines:
-            if word == "kept" and tuple(what.split("/")) not in steps:
-                self.fault("lost", f"step {what} was acknowledged and is not on disk")
-        self.results, self.steps = results, steps
-
-    @staticmethod
-    def stored(db: sqlite3.Connection, task: str) -> tuple[dict[str, bytes], dict[tuple[str, str], bytes]]:
-        number = tasks.get(db, task).number
-        done = [row for row in subtasks.load(db, number) if row.state == SubtaskState.COMPLETED]
-        steps = db.execute(
-            "SELECT s.subtask, s.name, r.body FROM steps s JOIN results r ON r.number = s.result WHERE s.task = ?",
-            (number,),
-        )
-        return (
-            {row.id: subtasks.result(db, number, row.id) for row in done},
-            {(name, step): body for name, step, body in steps},
-        )
+            self.answer(len)
 
     def look_at_the_end(self) -> None:
         self.look()
@@ -250,7 +190,7 @@ class Case:
             if got != known[name]:
                 self.fault("wrong result", f"{name}: {got}, and not {known[name]}")
         state, seqs, completions, artifacts, sound = self.transact(self.summary)
-        if state != TaskState.COMPLETED:
+        if state != (TaskState.FAILED if self.undoes else TaskState.COMPLETED):
             self.fault("falsely completed" if self.results.keys() != self.subtasks.keys() else "lost", f"ended {state}")
         if seqs != list(range(1, len(seqs) + 1)):
             self.fault("history", f"the events are numbered {seqs}")
@@ -258,7 +198,11 @@ class Case:
             self.fault("re-run", f"completed: {Counter(completions)}")
         if sound != "ok":
             self.fault("lost", f"the file is damaged: {sound}")
-        self.look_at_effects()
+        if self.undone != (self.subtasks.keys() if self.undoes else set()):
+            self.fault("lost", f"undone: {self.undone}")
+        steps = [*victim.STEPS, *(f"@undo_{step}" for step in victim.UNDOING if self.undoes)]
+        self.look_at_effects(f"{name}/{step}" for name in self.subtasks for step in steps)
+        self.look_at_order_of_undoing({name: one["dependencies"] for name, one in self.subtasks.items()})
         for one in artifacts:
             path = Path(one.path)
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != one.sha256:
@@ -269,20 +213,6 @@ class Case:
             self.fault("lost", f"artifacts: {artifacts}")
         self.tally.drafts += sum(1 for path in self.folder.rglob(".*") if path.is_file())
 
-    def look_at_effects(self) -> None:
-        """A receiver that honours keys did each effect once: there was one key for it, and it was its own."""
-        keys: dict[str, set[str]] = {}
-        for line in self.log.read_text().splitlines():
-            word, what, *rest = line.split()
-            if word == "effect":
-                keys.setdefault(what, set()).add(rest[0])
-        expected = {f"{name}/{step}" for name in self.subtasks for step in victim.STEPS}
-        if keys.keys() != expected:
-            self.fault("lost", f"effects that never happened: {expected - keys.keys()}")
-        applied = Counter(key for of in keys.values() for key in of)
-        if any(len(of) > 1 for of in keys.values()) or any(times > 1 for times in applied.values()):
-            self.fault("effect doubled", f"{keys}")
-
     @staticmethod
     def summary(db: sqlite3.Connection, task: str) -> tuple[Any, ...]:
         row = tasks.get(db, task)
@@ -292,29 +222,6 @@ class Case:
         (sound,) = db.execute("PRAGMA integrity_check").fetchone()
         completed = [name for _, type_, name in lines if type_ == "subtask.completed"]
         return row.state, [seq for seq, *_ in lines], completed, tasks.artifacts(db, row.number), sound
-
-
-def fork(work: Callable[[], None], errors: Path) -> int:
-    """Runs ``work`` in a child; only a process with one thread may do so."""
-    threads = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Threads"))
-    if threads.split()[1] != "1":
-        raise SystemExit(f"this process has {threads.split()[1]} threads: a fork of it could hang")
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        err = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(err, 1)
-        os.dup2(err, 2)
-        work()
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
 
 
 def torture(runs: int, seed: int, aim: str, minutes: float = 1e9) -> Tally:
@@ -344,7 +251,7 @@ def main() -> None:
             f"{aim}: {tally.kills.total()} kills in {tally.plans.total()} plans "
             f"({', '.join(f'{count} {kind}' for kind, count in sorted(tally.plans.items()))}), "
             f"{time.monotonic() - began:.0f} s: {', '.join(f'{found[check]} {check}' for check in CHECKS)}; "
-            f"{tally.drafts} drafts left"
+            f"{tally.undoing} killed in a rollback, {tally.drafts} drafts left"
         )
         print("  killed " + ", ".join(f"{point} {count}" for point, count in sorted(tally.kills.items())))
         for what, how in tally.faults[:20]:

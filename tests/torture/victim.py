@@ -13,50 +13,75 @@ import os
 import random
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from holdfast import Holdfast, TaskContext, task_type
 from holdfast.checkpoints import database, events, subtasks
+from holdfast.checkpoints.errors import BadInput
 from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.states import TERMINAL
+from holdfast.nodes import orchestration
 from tests.integration.runner import digest
 
 LOG = -1
 STEPS = ("one", "two")
-POINTS = ("effect", "step begins", "step row", "result row", "event", "checkpoint", "commit", "rename")
+UNDOING = ("back", "report")  # the steps of a compensation
+POINTS = ("effect", "step begins", "step row", "result row", "move", "event", "checkpoint", "commit", "rename")
 _strike: Callable[[str, str], None] = lambda point, when: None  # noqa: E731
 
 
 def log(*words: str) -> None:
-    os.write(LOG, (" ".join(words) + "\n").encode())
+    os.write(LOG, (" ".join(word.replace(" ", "_") for word in words) + "\n").encode())
 
 
-async def steps(ctx: TaskContext, names: tuple[str, ...], ms: float) -> None:
-    for name in names:
-
-        async def effect(name: str = name) -> str:
-            _strike("effect", "before")
-            log("effect", f"{ctx.subtask_id}/{name}", ctx.idempotency_key)
-            _strike("effect", "after")
-            await asyncio.sleep(ms / 1000)
-            return name
-
-        await ctx.step(name, effect)
-        log("kept", f"{ctx.subtask_id}/{name}")
+def open_log(folder: Path) -> None:
+    global LOG  # noqa: PLW0603
+    LOG = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
-@task_type("t_work")
+async def step(ctx: TaskContext, name: str, rest: Callable[[], Awaitable[None]]) -> None:
+    """A step with an effect, after which it takes its time."""
+    what = f"{ctx.subtask_id}/{ctx._effects.known_step(name)}"
+
+    async def effect() -> str:
+        _strike("effect", "before")
+        log("effect", what, ctx.idempotency_key)
+        _strike("effect", "after")
+        await rest()
+        return name
+
+    await ctx.step(name, effect)
+    log("kept", what)
+
+
+async def undo(params: dict[str, Any], result: Any, ctx: TaskContext) -> None:
+    """Two steps with an effect each, or a fault that does not go away."""
+    log("undo", ctx.subtask_id)
+    if params.get("stuck"):
+        raise RuntimeError("the other side is gone")
+    for name in UNDOING:
+        await step(ctx, name, partial(asyncio.sleep, params.get("ms", 0) / 1000))
+
+
+@task_type("t_fail")
+async def fail(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext) -> None:
+    """Fails for good."""
+    raise BadInput("no luck")
+
+
+@task_type("t_work", compensate=undo)
 async def work(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext) -> Any:
     """Two steps with an effect each, an artifact, and a result that proves which inputs it had."""
     log("start", ctx.subtask_id)
-    await steps(ctx, STEPS[:1], params["ms"])
+    await step(ctx, STEPS[0], partial(asyncio.sleep, params["ms"] / 1000))
     if params.get("asks"):
         answer = await ctx.ask(f"What does {ctx.subtask_id} need?", schema={"type": "integer"})
         if answer != len(ctx.subtask_id):
             raise RuntimeError(f"the answer of somebody else: {answer}")
-    await steps(ctx, STEPS[1:], params["ms"])
+    await step(ctx, STEPS[1], partial(asyncio.sleep, params["ms"] / 1000))
     value = digest(ctx.subtask_id, [one["digest"] for one in inputs.values()])
     if params.get("hands_out"):
         await ctx.artifact(f"{ctx.subtask_id}.txt", value * 500)
@@ -64,14 +89,15 @@ async def work(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext)
     return {"digest": value}
 
 
-def arm(point: str, when: str, nth: int) -> None:
-    """SIGKILL to this process at the n-th time that ``point`` is passed, before or after it."""
+def arm(point: str, when: str, nth: int, *, undoing: bool = False) -> None:
+    """SIGKILL to this process at the n-th time that ``point`` is passed (in a rollback only), before or after it."""
     global _strike  # noqa: PLW0603
-    left = nth
+    left, waits = nth, undoing
 
     def strike(at: str, side: str) -> None:
-        nonlocal left
-        if (at, side) == (point, when):
+        nonlocal left, waits
+        waits = waits and at != "rollback"
+        if not waits and (at, side) == (point, when):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -81,10 +107,12 @@ def arm(point: str, when: str, nth: int) -> None:
         (subtasks, "begin_step", "step begins"),
         (subtasks, "end_step", "step row"),
         (subtasks, "complete", "result row"),
+        (subtasks, "move", "move"),
         (events, "append", "event"),
         (Saver, "put", "checkpoint"),
         (Saver, "aput", "checkpoint"),
         (Path, "replace", "rename"),
+        (orchestration, "roll_back", "rollback"),
     ):
         _wrap(place, name, at)
     settle = database._Worker._settle
@@ -136,9 +164,8 @@ async def run(folder: Path, seed: int) -> None:
             await asyncio.sleep(0.003)
 
 
-def main(folder: Path, seed: int, kill: tuple[str, str, int] | None) -> None:
-    global LOG  # noqa: PLW0603
-    LOG = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def main(folder: Path, seed: int, kill: tuple[str, str, int] | None, undoing: bool = False) -> None:
+    open_log(folder)
     if kill:
-        arm(*kill)
+        arm(*kill, undoing=undoing)
     asyncio.run(run(folder, seed))

@@ -64,6 +64,9 @@ class FolderEffects:
     def progress(self, done: float, total: float) -> None:
         assert 0 <= done <= total
 
+    async def messages(self) -> list[str]:
+        return []
+
 
 def context(folder: Path, subtask: str = "compile") -> tuple[TaskContext, FolderEffects]:
     folder.mkdir(parents=True, exist_ok=True)
