@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing's own would have to be loaded first, and Ctrl-C could break that off
 if TYPE_CHECKING:
+    from typing import Any
+
     from holdfast.checkpoints.errors import HoldfastError
     from holdfast.checkpoints.states import SubtaskState, TaskState
     from holdfast.graphs.holdfast import Holdfast

@@ -1,122 +1,55 @@
-"""The command line: parses, asks the layers below, prints, and turns outcomes into exit codes.
+"""The way into the command line: ``main`` loads the commands under its own eyes, so that Ctrl-C is met from the start.
 
-Every module that is imported here stays light (click and the standard library): what a command needs of LangGraph,
-pydantic or rich it imports when it runs, so that ``--help`` answers at once.
+``commands`` has them; ``cli`` and ``dispatch`` can be imported from here as well, and are loaded when they are.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Sequence
 
-import click
+TYPE_CHECKING = False  # typing's own would have to be loaded first
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
-from holdfast.cli.answer import answer
-from holdfast.cli.control import cancel, pause, retry, skip
-from holdfast.cli.demo import demo
-from holdfast.cli.doctor import doctor
-from holdfast.cli.exits import INTERRUPTED, report, report_usage
-from holdfast.cli.graph import graph
-from holdfast.cli.look import events, show, tasks
-from holdfast.cli.prune import prune
-from holdfast.cli.work import resume, run
+    from holdfast.cli.commands import cli, dispatch
 
-COMMANDS = (
-    run,
-    tasks,
-    show,
-    events,
-    pause,
-    resume,
-    answer,
-    cancel,
-    retry,
-    skip,
-    graph,
-    prune,
-    doctor,
-    demo,
-)
-
-
-class Commands(click.Group):
-    """Lists the commands in the order in which people meet them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, as they were added."""
-        return list(self.commands)
-
-
-def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        from importlib.metadata import version
-
-        click.echo(f"holdfast {version('holdfast')}")
-        ctx.exit()
-
-
-@click.group(
-    cls=Commands,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
-)
-@click.pass_context
-def cli(ctx: click.Context) -> None:
-    """Runs plans of subtasks in parallel, and lets you pause, resume and crash them without losing finished work.
-
-    State lives in --db PATH, else $HOLDFAST_DB, else .holdfast/holdfast.db. Wherever a command wants a TASK, the
-    beginning of its id is enough. --db and --json may follow every command.
-    """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
-
-
-for _command in COMMANDS:
-    cli.add_command(_command)
+__all__ = ["cli", "dispatch", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and ends the process with its exit code."""
-    sys.exit(dispatch(arguments))
-
-
-def dispatch(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code."""
-    _prepare_streams()
+    """Runs the command line and ends the process with its exit code; Ctrl-C ends it with one line and 130."""
     try:
-        code = cli.main(args=arguments, prog_name="holdfast", standalone_mode=False)
-    except click.Abort:
-        return INTERRUPTED
-    except click.ClickException as error:
-        return report_usage(error)
-    except Exception as error:
-        return report(error)
-    return code if isinstance(code, int) else 0
+        sys.unraisablehook = _unraisable
+        from holdfast.cli.commands import dispatch
+
+        code = dispatch(arguments)
+    except KeyboardInterrupt:
+        code = interrupted()
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done but ending the process
+    sys.exit(code)
 
 
-def _prepare_streams() -> None:
-    """Characters that a terminal lacks become "?" rather than an error, and logs become one line each."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    debugging = bool(os.environ.get("HOLDFAST_DEBUG"))
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter() if debugging else _OneLine("%(levelname)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    if not debugging:
-        for ours in ("holdfast", "asyncio"):  # their errors reach the person as sentences, by their exceptions
-            logging.getLogger(ours).setLevel(logging.CRITICAL)
-        logging.getLogger("holdfast.task").setLevel(logging.WARNING)
+def interrupted() -> int:
+    """Says on stderr that Ctrl-C ended the command; returns the exit code, which is as shells have it."""
+    after_the_keys = "\n" if sys.stderr.isatty() else ""  # a terminal has shown ^C
+    print(f"{after_the_keys}interrupted", file=sys.stderr)
+    return 130
 
 
-class _OneLine(logging.Formatter):
-    """Messages without their tracebacks."""
+def _unraisable(what: Any) -> None:
+    """A Ctrl-C that came where nothing can be raised, such as a weak reference's callback, counts all the same."""
+    if isinstance(what.exc_value, KeyboardInterrupt):
+        os._exit(interrupted())
+    sys.__unraisablehook__(what)
 
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        return f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}"
+
+def __getattr__(name: str) -> Any:
+    if name not in ("cli", "dispatch"):
+        raise AttributeError(f"module 'holdfast.cli' has no attribute {name!r}")
+    from holdfast.cli import commands
+
+    return getattr(commands, name)

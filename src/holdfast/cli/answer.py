@@ -29,22 +29,23 @@ def answer(to: Target, task: str, value: str, question: str | None, types: tuple
     REASON, or @FILE. The task is not run here: its runner carries on, or else `holdfast resume`.
     """
     from holdfast.cli.asking import edits_plan, read
+    from holdfast.cli.store import Store
 
     with to.reading() as store:
         known = store.get(task)
         asked = store.question(known.id, question) if question else _only(known)
         given = read(value, asked)
-        if edits_plan(asked, given) and not asked.answered:
+        if isinstance(store, Store) and edits_plan(asked, given) and not asked.answered:
             _edit(store, known.id, asked, given, types)
         else:
             from holdfast.checkpoints import control
 
             store.change(known.id, control.answer, question_id=asked.id, value=given)
-        answered, runner = store.get(known.id), store.standing(known.id).runner
+        answered = store.get(known.id)
     if to.json:
         emit(answered.to_json())
     else:
-        print(f"question {asked.id} is answered; {goes_on(to, answered, runner)}")
+        print(f"question {asked.id} is answered; {goes_on(to, answered, types)}")
 
 
 def _only(task: Task) -> Question:
@@ -69,4 +70,4 @@ def _edit(store: Store, task: str, asked: Question, given: Any, types: tuple[str
     from holdfast.graphs.orchestrator import make_services
     from holdfast.nodes.orchestration import answer as give
 
-    asyncio.run(give(make_services(store.database), task, asked.id, given))
+    asyncio.run(give(make_services(store.database), task, {asked.id: given}))

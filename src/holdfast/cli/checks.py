@@ -7,18 +7,21 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from holdfast.checkpoints import schema
 from holdfast.checkpoints.errors import HoldfastError
 from holdfast.cli.preflight import engine, prepare_types
 from holdfast.cli.text import size
+
+if TYPE_CHECKING:
+    from holdfast.cli.remote import Remote
 
 SAFE_SQLITE = (3, 51, 3)
 LITTLE, TOO_LITTLE = 1 << 30, 50 << 20
@@ -37,6 +40,45 @@ class Finding:
 def examine(path: Path) -> list[Finding]:
     """Every check on the set-up around the database at ``path``."""
     return [_versions(), _database(path), _sqlite(), *_disk(path), _report(), _model(), _types()]
+
+
+def examine_server(url: str) -> list[Finding]:
+    """Whether a server is there, can work, and takes our key."""
+    import asyncio
+
+    from holdfast.cli.remote import Remote
+
+    async def look() -> list[Finding]:
+        there = Remote(url)
+        try:
+            return [one async for one in _server(there)]
+        finally:
+            await there.close()
+
+    return asyncio.run(look())
+
+
+async def _server(there: Remote) -> AsyncIterator[Finding]:
+    try:
+        card = await there.server("/.well-known/agent-card.json")
+        named = card.json()
+        yield Finding("server", "ok", f"{there.url}, {named['name']} {named['version']}")
+    except HoldfastError as error:
+        yield Finding("server", "fault", str(error))
+        return
+    except (ValueError, KeyError, TypeError):
+        yield Finding("server", "fault", f"what answers at {there.url} is no Holdfast server; check the URL")
+        return
+    try:
+        count = await there.count()
+        yield Finding("key", "ok", f"{count:,} task{'' if count == 1 else 's'} to be seen")
+    except HoldfastError as error:
+        yield Finding("key", "fault", str(error))
+    ready = await there.server("/readyz")
+    if ready.is_success:
+        yield Finding("ready", "ok", "it can work")
+    elif ready.status_code != 401:  # which was told
+        yield Finding("ready", "fault", f"it cannot work now: {' '.join(ready.text.split())[:200]}")
 
 
 def _versions() -> Finding:

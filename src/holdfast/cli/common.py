@@ -1,4 +1,4 @@
-"""What all commands share: ``--db`` and ``--json``, reading a database that is there, and JSON Lines."""
+"""What all commands share: ``--db``, ``--server`` and ``--json``, reading what is there, and JSON Lines."""
 
 from __future__ import annotations
 
@@ -17,24 +17,44 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from holdfast.cli.remote import RemoteStore
     from holdfast.cli.store import Store
 
+MOST = 2**63  # what SQLite cannot count to
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which database, and whether a program reads what is printed."""
+    """Which database or server, and whether a program reads what is printed; ``named`` if the server was an option."""
 
     db: str | None
     json: bool
+    server: str | None = None
+    named: bool = False
 
     @property
     def path(self) -> Path:
-        """Where the database is, or will be."""
+        """Where the database is, or will be; raises BadInput if a server is meant."""
         from holdfast.graphs.settings import database_path
 
+        self.require_local()
         return database_path(self.db)
+
+    def require_local(self) -> None:
+        """Raises BadInput if a server is meant, for a command that works on a database."""
+        from holdfast.checkpoints.errors import BadInput
+
+        if self.server:
+            how = "leave out --server" if self.named else "unset HOLDFAST_SERVER, or name a database with --db"
+            raise BadInput(f"this command works on a database here, not on the server {self.server}; {how}")
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether pausing is switched on here; a server says so itself."""
+        from holdfast.graphs.settings import pause_resume_on
+
+        return bool(self.server) or pause_resume_on()
 
     def existing(self) -> Path:
         """The database's path; raises BadInput if there is none, so that looking never makes one."""
@@ -47,8 +67,26 @@ class Target:
         return self.path
 
     @contextmanager
-    def reading(self) -> Iterator[Store]:
-        """The open database, for commands that only look, or change rows and leave the work to others."""
+    def reading(self) -> Iterator[Store | RemoteStore]:
+        """The open database, or the server, for commands that only look, or change rows and leave the work to others.
+
+        Not for coroutines.
+        """
+        if not self.server:
+            with self.database() as store:
+                yield store
+            return
+        from holdfast.cli.remote import RemoteStore
+
+        there = RemoteStore(self.server)
+        try:
+            yield there
+        finally:
+            there.close()
+
+    @contextmanager
+    def database(self) -> Iterator[Store]:
+        """The open database; raises BadInput if a server is meant."""
         from holdfast.cli.store import Store
 
         store = Store(self.existing())
@@ -62,21 +100,39 @@ class Target:
         return self.command("resume", task[:8], *(word for one in types for word in ("--types", one)))
 
     def command(self, *words: str) -> str:
-        """A command as a person types it to reach this database."""
-        return shlex.join(["holdfast", *words, *(["--db", self.db] if self.db else [])])
+        """A command as a person types it to reach this database or server."""
+        place = ["--server", self.server] if self.server and self.named else ["--db", self.db] if self.db else []
+        return shlex.join(["holdfast", *words, *place])
+
+
+def count_option(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """For an option whose value is a whole number of 0 or more."""
+    if value is None:
+        return None
+    number = int(value) if value.isdecimal() else MOST
+    if number < MOST:
+        return number
+    raise click.BadParameter(f"{value} is not a whole number of 0 or more")
 
 
 def shared(command: Command) -> Command:
-    """Adds ``--db`` and ``--json`` to a command, which gets them as ``to``; a reader that goes away ends it quietly."""
+    """Adds ``--db``, ``--server`` and ``--json`` to a command, which gets them as ``to``.
+
+    A reader that goes away ends it quietly.
+    """
 
     @click.option("--db", type=click.Path(dir_okay=False), metavar="PATH", help="The database file.")
+    @click.option("--server", metavar="URL", help="A server to work with instead (HOLDFAST_SERVER, HOLDFAST_API_KEY).")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, and nothing else, on stdout.")
     @functools.wraps(command)
-    def with_target(*args: Any, db: str | None, as_json: bool, **kwargs: Any) -> Any:
+    def with_target(*args: Any, db: str | None, server: str | None, as_json: bool, **kwargs: Any) -> Any:
+        if db and server:
+            raise click.UsageError("--db and --server name two places; give one of them")
+        named, server = bool(server), server or (None if db else os.environ.get("HOLDFAST_SERVER") or None)
         if as_json and isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # as RFC 8259 has it, whatever the terminal's is
         try:
-            outcome = command(*args, to=Target(db, as_json), **kwargs)
+            outcome = command(*args, to=Target(db, as_json, server, named), **kwargs)
             sys.stdout.flush()
         except BrokenPipeError:
             close_stdout()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from holdfast.checkpoints.states import TERMINAL
 from holdfast.cli.common import Target, emit, shared
 from holdfast.cli.times import moment_option
 from holdfast.cli.work import TYPES
@@ -34,11 +36,10 @@ def pause(to: Target, task: str, subtask: str | None, mode: str, reason: str | N
     """Pause a task, or hold one subtask; from then on nothing of it starts, in whichever process."""
     from holdfast.checkpoints import control
     from holdfast.checkpoints.errors import BadInput, SwitchedOff
-    from holdfast.graphs.settings import pause_resume_on
 
     if subtask and until:
         raise BadInput("a hold of one subtask has no --until; `holdfast resume TASK --subtask ID` releases it")
-    if not subtask and not pause_resume_on():
+    if not subtask and not to.can_pause:
         raise SwitchedOff("paused")
     with to.reading() as store:
         if subtask:
@@ -73,9 +74,9 @@ def cancel(to: Target, task: str, rollback: bool, types: tuple[str, ...]) -> int
 
     with to.reading() as store:
         known = store.get(task)
-        if not rollback or store.standing(known.id).runner:
+        if not rollback or known.runner:
             canceled = store.change(known.id, control.cancel, rollback=rollback)
-            runner = store.standing(known.id).runner
+            runner = canceled.runner
             undoing = f"; {runner} undoes what has completed" if rollback and runner else ""
             what = "is being canceled" if canceled.state == "WORKING" else "is canceled"
             _tell(to, canceled, f"task {canceled.id[:8]} {what}{undoing}")
@@ -95,9 +96,7 @@ def retry(to: Target, task: str, subtask: str) -> None:
 
     with to.reading() as store:
         changed = store.change(task, control.retry, subtask=subtask)
-        _tell(
-            to, changed, f"subtask {subtask} will run again; {goes_on(to, changed, store.standing(changed.id).runner)}"
-        )
+    _tell(to, changed, f"subtask {subtask} will run again; {goes_on(to, changed)}")
 
 
 @click.command()
@@ -110,18 +109,27 @@ def skip(to: Target, task: str, subtask: str) -> None:
 
     with to.reading() as store:
         changed = store.change(task, control.skip, subtask=subtask)
-        after = goes_on(to, changed, store.standing(changed.id).runner)
-    _tell(to, changed, f"subtask {subtask} is skipped; {after}")
+    _tell(to, changed, f"subtask {subtask} is skipped; {goes_on(to, changed)}")
 
 
-def goes_on(to: Target, task: Task, runner: str | None) -> str:
-    """Who carries on with a task after a change that let it."""
+def goes_on(to: Target, task: Task, types: Sequence[str] = ()) -> str:
+    """Who carries on with a task after a change that let it; ``types`` are those that the command was given."""
     if task.state in ("INPUT_REQUIRED", "AUTH_REQUIRED"):
         ids = ", ".join(one.id for one in task.questions)
         return f"the task waits for an answer to {ids}; `{to.command('show', task.id[:8])}` shows what is asked"
     if task.state == "PAUSED":
-        return f"the task stays paused; carry on with: {to.resume(task.id)}"
-    return f"{runner} carries on" if runner else f"carry on with: {to.resume(task.id)}"
+        return f"the task stays paused; carry on with: {to.resume(task.id, types)}"
+    if task.state in TERMINAL:  # a server was as fast as that
+        return f"the task is {task.state.value.lower()}"
+    return f"{task.runner} carries on" if task.runner else f"carry on with: {to.resume(task.id, types)}"
+
+
+def stands(to: Target, task: Task) -> str:
+    """Why nothing comes of a task, and what to do about it."""
+    if task.state in ("INPUT_REQUIRED", "AUTH_REQUIRED"):
+        return goes_on(to, task)
+    why = f"task {task.id[:8]} is paused" if task.state == "PAUSED" else f"nobody works on task {task.id[:8]}"
+    return f"{why}; carry on with: {to.resume(task.id)}"
 
 
 def _tell(to: Target, task: Task, sentence: str) -> None:

@@ -24,6 +24,7 @@ def demo(to: Target, crash: bool, out: str | None, seed: int | None) -> int:
     from holdfast.cli.crash import Demo
     from holdfast.cli.preflight import check_out
 
+    to.require_local()
     if out:
         check_out(Path(out).expanduser())
     folder = Path(out).expanduser().absolute() if out else Path(tempfile.mkdtemp(prefix="holdfast-demo-"))

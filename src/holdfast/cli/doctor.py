@@ -19,9 +19,9 @@ SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "fault": ("✗", "r
 @shared
 def doctor(to: Target) -> int:
     """Check the set-up: database, SQLite, disk, report tools, model, task types."""
-    from holdfast.cli.checks import examine
+    from holdfast.cli.checks import examine, examine_server
 
-    findings = examine(to.path)
+    findings = examine_server(to.server) if to.server else examine(to.path)
     for finding in findings:
         if to.json:
             emit({"check": finding.check, "status": finding.status, "detail": finding.detail})

@@ -33,24 +33,31 @@ def show(task: Task, seconds: float, to: Target, stream: TextIO, types: Sequence
 
 
 def artifacts(rows: Sequence[ArtifactRow]) -> list[Text]:
-    """One line for each file, the report first; a folder of more than two is one line."""
+    """Each file with its path, the report first; a folder that has more than two of them is one line."""
     folders: dict[str, list[ArtifactRow]] = defaultdict(list)
     for one in rows:
-        folders[str(PurePosixPath(one.name).parent)].append(one)
+        handed_out = one.path.endswith(one.name)  # and not only kept beside the database
+        folders[str(PurePosixPath(one.name).parent) if handed_out else "."].append(one)
     alone = [one for folder, some in folders.items() for one in some if folder == "." or len(some) < 3]
     many = {folder: some for folder, some in folders.items() if folder != "." and len(some) >= 3}
     alone.sort(key=lambda one: (FIRST.index(one.name) if one.name in FIRST else len(FIRST), one.name))
-    lines = [_artifact(near(one.path), one.bytes, one.name) for one in alone]
+    lines = [line for one in alone for line in _artifact(one)]
     for _, some in sorted(many.items()):
-        folder = near(str(PurePosixPath(some[0].path).parent))
-        lines.append(_artifact(f"{folder}/", sum(one.bytes for one in some), f"{len(some)} files"))
+        folder = near(some[0].path.rpartition("/")[0])
+        lines.append(_sized(sum(one.bytes for one in some), f"{folder}/  ({len(some)} files)"))
     return lines
 
 
-def _artifact(path: str, count: int, title: str) -> Text:
-    """A file's size and path, and its name where the path does not end in it."""
-    extra = "" if path.endswith(title) else f"  {clean(title)}"
-    return Text.assemble((f"{size(count):>9}  ", "dim"), clean(path), (extra, "dim"))
+def _artifact(one: ArtifactRow) -> list[Text]:
+    """A file's size and path; its name comes first where the path does not end in it."""
+    path = near(one.path)
+    if path.endswith(one.name):
+        return [_sized(one.bytes, path)]
+    return [_sized(one.bytes, one.name), Text(f"{'':>11}{clean(path)}", "dim")]
+
+
+def _sized(count: int, text: str) -> Text:
+    return Text.assemble((f"{size(count):>9}  ", "dim"), clean(text))
 
 
 def questions(task: Task, to: Target) -> list[Text]:

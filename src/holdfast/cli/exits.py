@@ -31,7 +31,6 @@ from holdfast.checkpoints.states import TaskState
 
 COMPLETED, FAILED, REFUSED, PAUSED, ASKED, CANCELED, HANDED_OVER = range(7)
 UNEXPECTED = 1
-INTERRUPTED = 130  # as shells have it for Ctrl-C
 
 STATES: dict[TaskState, int] = {
     TaskState.COMPLETED: COMPLETED,
@@ -91,14 +90,29 @@ def report(error: Exception) -> int:
 
 def report_usage(error: click.ClickException) -> int:
     """Says on stderr, in one sentence, how the command was misused."""
-    text = error.format_message().strip().rstrip(".")
+    text = _misuse(error)
     context = error.ctx if isinstance(error, click.UsageError) else None
     misplaced = isinstance(error, click.NoSuchOption) and error.option_name in ("--db", "--json")
     if isinstance(error, click.NoSuchOption) and misplaced and context and context.parent is None:
         text = f"{error.option_name} comes after the command"
     where = context.command_path if context else "holdfast"
-    _complain(f"{text[:1].lower()}{text[1:]}; `{where} --help` says more")
+    _complain(f"{text}{' ' if text.endswith('?') else '; '}`{where} --help` says more")
     return REFUSED
+
+
+def _misuse(error: click.ClickException) -> str:
+    """What click found, with the option or argument first, and without its full stop."""
+    if possible := getattr(error, "possibilities", None):
+        return f"{_begin(error.message)}; did you mean {' or '.join(possible)}?"
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) and error.param:
+        name = error.param.opts[0] if isinstance(error.param, click.Option) else (error.param.name or "").upper()
+        return f"{name}: {error.message.rstrip('.')}"
+    return _begin(error.format_message())
+
+
+def _begin(text: str) -> str:
+    """The beginning of a sentence that goes on: no capital, no full stop."""
+    return f"{text[:1].lower()}{text[1:].strip().rstrip('.')}"
 
 
 def _complain(sentence: str) -> None:

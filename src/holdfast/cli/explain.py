@@ -10,7 +10,6 @@ from rich.text import Text
 
 from holdfast.checkpoints.states import SETTLED, TERMINAL
 from holdfast.cli.common import Target
-from holdfast.cli.store import Standing
 from holdfast.cli.text import clean, symbol, words
 from holdfast.cli.views import console
 from holdfast.graphs.explain import Explanation
@@ -25,11 +24,11 @@ POLICIES = {
 SHOWN = 100
 
 
-def page(to: Target, task: Task, told: Explanation, standing: Standing) -> None:
+def page(to: Target, task: Task, told: Explanation) -> None:
     """Prints the explanation."""
     out = console(sys.stdout)
     out.print(Text(clean(task.goal), "bold"), soft_wrap=True)
-    out.print(_head(to, task, standing), soft_wrap=True)
+    out.print(_head(to, task), soft_wrap=True)
     for title, rows in _groups(task, told):
         if rows:
             out.print()
@@ -40,12 +39,12 @@ def page(to: Target, task: Task, told: Explanation, standing: Standing) -> None:
                 out.print(Text(f"… and {len(rows) - SHOWN:,} more", "dim"), soft_wrap=True)
 
 
-def _head(to: Target, task: Task, standing: Standing) -> Text:
+def _head(to: Target, task: Task) -> Text:
     line = Text.assemble(symbol(task.state), " ", (words(task.state), "bold"))
     if task.state in TERMINAL:
         return line.append("; there is nothing to resume")
-    if standing.runner:
-        return line.append(f"; {standing.runner} works on it now, so this changes while you read")
+    if task.runner:
+        return line.append(f"; {task.runner} works on it now, so this changes while you read")
     return line.append(f"; nothing was done now; carry on with: {to.resume(task.id)}")
 
 

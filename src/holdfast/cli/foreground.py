@@ -13,30 +13,29 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 from holdfast.checkpoints.errors import HoldfastError, IllegalMove, LeaseHeld, LeaseLost, StoreError
-from holdfast.checkpoints.states import TaskState
+from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.cli import ending
 from holdfast.cli.board import Board
 from holdfast.cli.common import Target, close_stdout
+from holdfast.cli.engine import Engine
 from holdfast.cli.exits import HANDED_OVER, STATES, report
 from holdfast.cli.keyboard import Keyboard
 from holdfast.cli.preflight import engine
 from holdfast.cli.prompt import Prompt
 from holdfast.cli.signals import PAUSES, Signals
-from holdfast.cli.store import Store
 from holdfast.cli.views import LiveView, View, views
-from holdfast.graphs.holdfast import Holdfast
-from holdfast.graphs.settings import pause_resume_on
 from holdfast.graphs.task import Task
 
 LATE_SECONDS = 0.5
 WAITS = (TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED)
 STOPPED = frozenset(state for state, code in STATES.items() if code != HANDED_OVER)
-Begin = Callable[[Holdfast], Awaitable[Task]]
+Begin = Callable[[Engine], Awaitable[Task]]
 
 
 @dataclass(slots=True)
@@ -46,6 +45,7 @@ class Stage:
     to: Target
     json_to: TextIO | None
     types: Sequence[str] = ()
+    out: str | None = None
     began: float = field(default_factory=time.time)
     board: Board | None = None
     shown: list[View] = field(default_factory=list)
@@ -54,8 +54,9 @@ class Stage:
     def open(self, task: Task, *, after: int) -> Board:
         """Says who works on what, and brings up the views."""
         people = sys.stderr if self.json_to else sys.stdout
-        does = "pauses" if pause_resume_on() else "hands over"
-        print(f"engine: {engine()}; task {task.id}", file=people)
+        does = "pauses" if self.to.can_pause else "hands over"
+        who = f"server: {self.to.server}" if self.to.server else f"engine: {engine()}"
+        print(f"{who}; task {task.id}", file=people)
         print(f"Ctrl-C {does}; carry on with: {self.to.resume(task.id, self.types)}", file=people, flush=True)
         self.board = Board(task)
         self.shown = views(self.board, self.json_to, after=after)
@@ -72,12 +73,21 @@ class Stage:
             view.tick(foot)
 
 
-def work(to: Target, begin: Begin, *, types: Sequence[str] = (), told: int = 0, ask: bool = True) -> int:
+def work(
+    to: Target,
+    begin: Begin,
+    *,
+    types: Sequence[str] = (),
+    told: int = 0,
+    ask: bool = True,
+    out: str | None = None,
+) -> int:
     """Begins with ``begin`` and works to an end or a stop; returns the exit code.
 
-    ``told`` is the last event of earlier runs; without ``ask`` no question is asked in the terminal.
+    ``told`` is the last event of earlier runs; without ``ask`` no question is asked in the terminal; ``out`` is where
+    a server's files are brought to.
     """
-    stage = Stage(to, _private_stdout() if to.json else None, types)
+    stage = Stage(to, _private_stdout() if to.json else None, types, out)
     try:
         asyncio.run(_work(stage, begin, told, ask))
     except Exception as error:
@@ -93,8 +103,8 @@ def work(to: Target, begin: Begin, *, types: Sequence[str] = (), told: int = 0, 
 
 
 async def _work(stage: Stage, begin: Begin, told: int, ask: bool) -> None:
-    signals = Signals(can_pause=pause_resume_on())
-    async with Holdfast.open(stage.to.path, pause_resume=signals.can_pause) as hf:
+    signals = Signals(can_pause=stage.to.can_pause)
+    async with _engine(stage.to) as hf:
         task = await begin(hf)
         board = stage.open(task, after=told)
         hf.listen(lambda news: _progress(board, news))
@@ -108,11 +118,21 @@ async def _work(stage: Stage, begin: Begin, told: int, ask: bool) -> None:
     # Here the work has ended or was handed over; the views show what came last when they are closed.
 
 
+def _engine(to: Target) -> AbstractAsyncContextManager[Engine]:
+    if to.server:
+        from holdfast.cli.remote import Runner
+
+        return Runner(to.server)
+    from holdfast.graphs.holdfast import Holdfast
+
+    return Holdfast.open(to.path, pause_resume=to.can_pause)
+
+
 class _Watch:
     """Watches the work of this process until it has ended, and passes on what the person wants."""
 
     def __init__(
-        self, hf: Holdfast, stage: Stage, board: Board, signals: Signals, keyboard: Keyboard, *, ask: bool
+        self, hf: Engine, stage: Stage, board: Board, signals: Signals, keyboard: Keyboard, *, ask: bool
     ) -> None:
         self._hf, self._stage, self._board = hf, stage, board
         self._signals, self._keyboard = signals, keyboard
@@ -198,7 +218,7 @@ class _Watch:
         return "pausing: stopping what is under way; Ctrl-C leaves it"
 
 
-async def _follow(hf: Holdfast, stage: Stage, board: Board) -> None:
+async def _follow(hf: Engine, stage: Stage, board: Board) -> None:
     async for event in hf.events(board.id):
         if board.wants_plan(event):
             board.load(await hf.get(board.id))
@@ -224,6 +244,7 @@ def _close(stage: Stage, board: Board) -> int:
         view.close()
     if task and task.paused_by == "system" and not stage.error:
         stage.error = StoreError(task.pause_reason or "the task was paused for a fault of the system")
+    task = _brought(stage, task) if task else None
     code = STATES[task.state] if task else HANDED_OVER
     if isinstance(stage.error, BrokenPipeError):
         close_stdout()
@@ -237,8 +258,7 @@ def _close(stage: Stage, board: Board) -> int:
 
 
 def _catch_up(stage: Stage, board: Board) -> Task:
-    store = Store(stage.to.path)
-    try:
+    with stage.to.reading() as store:
         task = store.get(board.id)
         for event in store.events(board.id, board.seq):
             if board.wants_plan(event):
@@ -247,16 +267,26 @@ def _catch_up(stage: Stage, board: Board) -> Task:
             for view in stage.shown:
                 view.event(event)
         return store.get(board.id)
-    finally:
-        store.close()
 
 
 def _reread(stage: Stage, board: Board) -> Task | None:
-    store = Store(stage.to.path)
-    try:
+    with stage.to.reading() as store:
         return store.get(board.id)
-    finally:
-        store.close()
+
+
+def _brought(stage: Stage, task: Task) -> Task:
+    """The task with its files here, if a server has worked and they are wanted."""
+    if not (stage.to.server and stage.out and task.state in TERMINAL):
+        return task
+    from holdfast.cli.remote import RemoteStore
+
+    with stage.to.reading() as store:
+        assert isinstance(store, RemoteStore)
+        try:
+            return store.fetched(task, Path(stage.out).expanduser())
+        except HoldfastError as error:
+            stage.error = stage.error or error
+            return task
 
 
 def _say_end(stage: Stage, task: Task) -> None:

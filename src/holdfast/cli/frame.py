@@ -13,6 +13,7 @@ from holdfast.cli.text import SYMBOLS, clean, cut, duration, row, symbol, words
 
 MARGIN = 7  # lines that are not the plan: head, bar, gaps, foot and the cursor's
 WIDEST = 104  # cells; further apart, a name and its time are hard to read as one line
+LEAST = 16  # cells beside an id
 GUIDES = 8  # levels of indentation that are drawn
 
 
@@ -32,12 +33,13 @@ def frame(board: Board, width: int, height: int, now: float, elapsed: float, lef
     return Text("\n").join(lines)
 
 
-def tree(entries: Sequence[Entry], width: int, now: float) -> list[Text]:
-    """Every subtask below the dependency that is deepest in the plan."""
+def tree(entries: Sequence[Entry], width: int, now: float, *, ids: bool = False) -> list[Text]:
+    """Every subtask below the dependency that is deepest in the plan; by its id, uncut, or by its name."""
     by_id = {one.id: one for one in entries}
     rows = [(guide, by_id[id_]) for id_, guide in _guides(entries)]
-    column = min(max(cell_len(guide) + cell_len(clean(one.name)) + 2 for guide, one in rows), width // 2)
-    return [_line(one, guide, by_id, width, column, now) for guide, one in rows]
+    column = max(cell_len(guide) + cell_len(_called(one, ids)) + 2 for guide, one in rows)
+    width, column = (max(width, column + LEAST), column) if ids else (width, min(column, width // 2))
+    return [_line(one, guide, by_id, width, column, now, ids) for guide, one in rows]
 
 
 def summary(board: Board, width: int, room: int, now: float) -> list[Text]:
@@ -103,13 +105,17 @@ def _bar(board: Board, width: int) -> Text:
     return bar.append("─" * (width - drawn), "dim")
 
 
-def _line(one: Entry, guide: str, entries: dict[str, Entry], width: int, column: int, now: float) -> Text:
-    left = Text.assemble((guide, "dim"), symbol(_shown(one, entries)), " ", clean(one.name))
+def _line(
+    one: Entry, guide: str, entries: dict[str, Entry], width: int, column: int, now: float, ids: bool = False
+) -> Text:
+    left = Text.assemble((guide, "dim"), symbol(_shown(one, entries)), " ", _called(one, ids))
     taken = one.elapsed(now)
     right = "" if taken is None else duration(taken)
     if one.state == SubtaskState.RUNNING and one.done is not None:
         right = f"{one.done:>4.0%}  {right}"
-    middle, style = _middle(one, entries)
+    middle, style = _middle(one, entries, ids)
+    if ids and one.name != one.id:
+        middle = ": ".join(filter(None, [clean(one.name), middle]))
     return row(left, middle, right, width, column, style)
 
 
@@ -121,14 +127,18 @@ def _awaited(one: Entry, entries: dict[str, Entry]) -> list[str]:
     return [d for d in one.dependencies if d in entries and entries[d].state != SubtaskState.COMPLETED]
 
 
-def _middle(one: Entry, entries: dict[str, Entry]) -> tuple[str, str]:
+def _called(one: Entry, ids: bool) -> str:
+    return clean(one.id if ids else one.name)
+
+
+def _middle(one: Entry, entries: dict[str, Entry], ids: bool) -> tuple[str, str]:
     """What there is to say of a subtask beside its name, and its style."""
     if one.error and one.state not in (SubtaskState.RUNNING, SubtaskState.COMPLETED):
         again = "tries again: " if one.state == SubtaskState.WAITING else ""
         return clean(again + one.error), "red" if one.state in SETTLED else "dim"
     if one.state == SubtaskState.WAITING and (awaited := _awaited(one, entries)):
         more = f" and {len(awaited) - 2} more" if len(awaited) > 2 else ""
-        return f"after {', '.join(clean(entries[id_].name) for id_ in awaited[:2])}{more}", "dim"
+        return f"after {', '.join(_called(entries[id_], ids) for id_ in awaited[:2])}{more}", "dim"
     return clean(one.description or ("" if one.type == one.name else one.type)), "dim"
 
 

@@ -7,24 +7,28 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from holdfast.checkpoints.events import Event
+from holdfast.checkpoints.questions import Question
 from holdfast.checkpoints.states import SubtaskState, TaskState
-from holdfast.cli.board import entry
+from holdfast.cli.board import Entry, entry
 from holdfast.cli.common import Target
 from holdfast.cli.ending import artifacts, questions, trouble
-from holdfast.cli.frame import tree
-from holdfast.cli.store import Standing
+from holdfast.cli.frame import LEAST, tree
 from holdfast.cli.text import age, clean, clock, cut, duration, symbol, words
 from holdfast.cli.views import console
-from holdfast.graphs.task import Task
+from holdfast.graphs.standing import Standing
+from holdfast.graphs.task import Stop, Task
 
 WIDE = 104  # for a pipe
+RESULTS = 20  # lines of results
+ALONE = Text("!", "bold yellow")  # in the place of the state's sign
 
 
-def task_list(tasks: Sequence[Task]) -> None:
-    """One line for each task."""
+def task_list(tasks: Sequence[Task], total: int, to: Target) -> None:
+    """One line for each task, of ``total`` that there are."""
     out = console(sys.stdout)
     if not tasks:
         out.print("no tasks", soft_wrap=True)
@@ -35,10 +39,17 @@ def task_list(tasks: Sequence[Task]) -> None:
         subtasks = task.plan.subtasks
         done = sum(one.state == SubtaskState.COMPLETED for one in subtasks)
         share = f"{done:,}/{len(subtasks):,}" if subtasks else "-"
-        line = Text.assemble(f"{task.id[:8]}  ", symbol(task.state), f" {words(task.state):<14}")
+        sign = ALONE if _alone(task) else symbol(task.state)
+        line = Text.assemble(f"{task.id[:8]}  ", sign, f" {words(task.state):<14}")
         line.append(f"  {share:>13}  {age(now - task.created_at.timestamp()):>6}  ")
         line.append(cut(clean(task.goal), max(width - line.cell_len, 10)))
         out.print(line, soft_wrap=True)
+    if any(map(_alone, tasks)):
+        out.print(
+            Text.assemble(ALONE, f" nobody works on it; go on with: {to.command('resume', 'TASK')}"), soft_wrap=True
+        )
+    if total > len(tasks):
+        out.print(Text(f"… and {total - len(tasks):,} older; --limit {total} lists all", "dim"), soft_wrap=True)
 
 
 def task_page(task: Task, standing: Standing, to: Target) -> None:
@@ -62,21 +73,24 @@ def event_line(event: Event) -> None:
 
 def _page(task: Task, standing: Standing, to: Target, width: int) -> Iterator[Text]:
     yield Text(clean(task.goal), "bold")
-    yield Text.assemble(symbol(task.state), " ", (words(task.state), "bold"), *_why(task, standing))
-    yield Text(f"{task.id}   begun {clock(task.created_at)}   {_lasted(task)}", "dim")
+    yield Text.assemble(symbol(task.state), " ", (words(task.state), "bold"), *_why(task, to))
+    yield Text(task.id, "dim")
+    yield Text(f"begun {clock(task.created_at)}, {_lasted(task)}", "dim")
     subtasks = task.plan.subtasks
     if subtasks:
         done = sum(one.state == SubtaskState.COMPLETED for one in subtasks)
         yield Text()
         revision = f", revision {task.plan.revision}" if task.plan.revision > 1 else ""
         yield Text(f"plan: {done:,} of {len(subtasks):,} completed{revision}", "dim")
-        yield from tree([entry(one) for one in subtasks], width, time.time())
+        yield from tree(_entries(task), width, time.time(), ids=True)
     yield from trouble(task)
     yield from _held(standing)
     if standing.uncertain:
         steps = f"{standing.uncertain:,} step{'' if standing.uncertain == 1 else 's'}"
         yield Text.assemble(("  ! ", "yellow"), f"{steps} uncertain; {to.resume(task.id)} --explain says more")
     yield from questions(task, to)
+    yield from _answers(standing.answered, width)
+    yield from _results(standing.results, width)
     if task.artifacts:
         yield Text()
         yield Text("artifacts", "dim")
@@ -93,16 +107,66 @@ def _held(standing: Standing) -> Iterator[Text]:
         yield Text.assemble("  ", symbol("held"), f" {clean(subtask)} is held by {by}")
 
 
-def _why(task: Task, standing: Standing) -> Iterator[Text]:
+def _answers(answered: Sequence[Question], width: int) -> Iterator[Text]:
+    """What was asked and answered: two lines each."""
+    if not answered:
+        return
+    yield Text()
+    yield Text("answered", "dim")
+    for one in answered:
+        who = "" if one.subtask.startswith("@") else f"{clean(one.subtask)} asked: "
+        yield Text(cut(f"  {clean(one.id)}  {who}{clean(one.prompt)}", width))
+        said = "withdrawn" if one.answer is None else clean(one.answer)
+        by = f"  by {clean(one.answered_by)}" if one.answer is not None and one.answered_by else ""
+        yield Text.assemble("      ", cut(said, width - 6 - len(by)), (by, "dim"))
+
+
+def _results(results: Sequence[tuple[str, bytes | None]], width: int) -> Iterator[Text]:
+    """One line for each small result, cut to the width; the others are only counted."""
+    small = [(clean(subtask), clean(body.decode(errors="replace"))) for subtask, body in results if body]
+    told = [(subtask, value) for subtask, value in small if value != "null"][:RESULTS]
+    if not told:
+        return
+    yield Text()
+    yield Text("results", "dim")
+    column = max(cell_len(subtask) for subtask, _ in told) + 4
+    for subtask, value in told:
+        line = Text(f"  {subtask}")
+        line.pad_right(column - line.cell_len)
+        yield line.append(cut(value, max(width - column, LEAST)))
+    if more := len(results) - len(told) - sum(value == "null" for _, value in small):
+        yield Text(f"  and {more:,} more or larger", "dim")
+
+
+def _entries(task: Task) -> list[Entry]:
+    """The plan's rows; what a runner left behind when it was lost is not at work, and its clock stands."""
+    entries = [entry(one) for one in task.plan.subtasks]
+    for one in entries if task.runner is None else []:
+        if one.state == SubtaskState.RUNNING:
+            one.state, one.started, one.description = SubtaskState.READY, None, "broken off; runs again"
+    return entries
+
+
+def _alone(task: Task) -> bool:
+    """Whether somebody should be at work on the task and nobody is."""
+    return task.runner is None and task.state in (TaskState.SUBMITTED, TaskState.WORKING)
+
+
+def _why(task: Task, to: Target) -> Iterator[Text]:
     """What is to be said beside the state."""
     if task.state == TaskState.PAUSED:
-        reason = f": {clean(task.pause_reason)}" if task.pause_reason else ""
-        until = f" until {clock(standing.until)}" if standing.until else ""
-        yield Text(f" by {task.paused_by}{until}{reason}")
+        yield Text(", ".join(f" by {who}{_stop(stop)}" for who, stop in task.stopped_by.items()))
     if task.in_flight:
         yield Text(f", {task.in_flight} under way")
+    elif _alone(task):
+        yield Text(f", but nobody works on it; go on with: {to.resume(task.id)}")
     elif task.state == TaskState.WORKING:
         yield Text(", nothing under way")
+
+
+def _stop(stop: Stop) -> str:
+    until = f" until {clock(stop.until)}" if stop.until else ""
+    return until + (f": {clean(stop.reason)}" if stop.reason else "")
 
 
 def _lasted(task: Task) -> str:

@@ -37,12 +37,16 @@ class Wishes:
     types: Sequence[str] = ()
 
 
-def ready(wishes: Wishes) -> dict[str, Any]:
-    """The arguments for ``Holdfast.start``; raises BadInput or InvalidPlan for the first thing that cannot be used."""
+def ready(wishes: Wishes, *, elsewhere: bool = False) -> dict[str, Any]:
+    """The arguments for ``Holdfast.start``; raises BadInput or InvalidPlan for the first thing that cannot be used.
+
+    A server that runs it ``elsewhere`` has its own task types and may have files of its own, so it checks those.
+    """
     _check_goal(wishes.goal)
-    prepare_types(wishes.types)
-    plan = _read_plan(wishes.plan)
-    if wishes.data or plan is None:
+    if not elsewhere:
+        prepare_types(wishes.types)
+    plan = _read_plan(wishes.plan, checked=not elsewhere)
+    if (wishes.data or plan is None) and not elsewhere:
         from holdfast.nodes.data.files import check_inputs
 
         check_inputs(wishes.data, for_report=wishes.plan is None)
@@ -89,21 +93,23 @@ def engine() -> str:
 
 
 def _check_goal(goal: str) -> None:
-    if not goal.strip():
-        raise BadInput("the goal is empty; say in a sentence what you want")
+    from holdfast.checkpoints.tasks import require_goal
+
+    require_goal(goal)
     try:
         goal.encode()
     except UnicodeEncodeError:
         raise BadInput("the goal is not valid UTF-8 text; type it again in a UTF-8 terminal") from None
 
 
-def _read_plan(path: str | None) -> Plan | None:
+def _read_plan(path: str | None, *, checked: bool) -> Plan | None:
     if path is None:
         return None
     from holdfast.nodes.plan import Plan
     from holdfast.nodes.registry import REGISTRY
 
-    return Plan.read(Path(path).expanduser()).checked(REGISTRY)
+    plan = Plan.read(Path(path).expanduser())
+    return plan.checked(REGISTRY) if checked else plan
 
 
 def _default_out(goal: str) -> str:

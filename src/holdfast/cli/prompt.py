@@ -5,6 +5,7 @@ Nothing depends on an answer being given here: the question is on disk, and anot
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -19,14 +20,13 @@ from holdfast.checkpoints.states import TERMINAL
 from holdfast.cli import asking
 from holdfast.cli.board import Board, entry
 from holdfast.cli.common import Target
+from holdfast.cli.engine import Engine
 from holdfast.cli.forecast import ahead
 from holdfast.cli.frame import WIDEST, tree
 from holdfast.cli.keyboard import Keyboard
 from holdfast.cli.signals import Signals
-from holdfast.cli.store import Store
 from holdfast.cli.text import clean, duration
 from holdfast.cli.views import console
-from holdfast.graphs.holdfast import Holdfast
 from holdfast.graphs.task import Task
 
 
@@ -52,7 +52,7 @@ class Prompt:
         """Takes what the board knows as declined: it was settled in another way."""
         self._declined |= self._board.asked.keys()
 
-    async def ask(self, hf: Holdfast, task: Task, question: Question, tick: Callable[[], None]) -> None:
+    async def ask(self, hf: Engine, task: Task, question: Question, tick: Callable[[], None]) -> None:
         """Asks until there is an answer, the person declines, or somebody else has settled it."""
         self._keyboard.lines()
         self._introduce(task, question)
@@ -106,11 +106,11 @@ class Prompt:
             tick()
             await self._signals.moment()
 
-    async def _give(self, hf: Holdfast, task: Task, question: Question, text: str) -> bool:
+    async def _give(self, hf: Engine, task: Task, question: Question, text: str) -> bool:
         """Hands an answer in; False if the person has to say something else."""
         try:
             if question.kind == "approval" and text.strip().lower() == "edit":
-                self._explain_edit(task, question)
+                await asyncio.to_thread(self._explain_edit, task, question)
                 return False
             if not text.strip() and question.default is None and (question.schema or {}).get("type") != "string":
                 self._say("an answer is needed")
@@ -132,13 +132,12 @@ class Prompt:
         """Writes the plan to a file, unless one is there, and says how to hand it in."""
         path = Path(f"plan-{task.id[:8]}.json")
         if not path.exists():
-            store = Store(self._to.path)
+            with self._to.reading() as store:
+                plan = json.dumps(store.plan(task.id), ensure_ascii=False, indent=2)
             try:
-                path.write_text(json.dumps(store.plan(task.id), ensure_ascii=False, indent=2) + "\n", "utf-8")
+                path.write_text(plan + "\n", "utf-8")
             except OSError as error:
                 raise BadInput(f"{path} cannot be written ({error.strerror or error})") from None
-            finally:
-                store.close()
         command = self._to.command("answer", task.id[:8], "--question", question.id, f"@{path}")
         self._say(f"the plan is in {path}: change it in your editor, then answer @{path} here,")
         self._say(f"or leave this open and type: {command}")

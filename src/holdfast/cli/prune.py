@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import Target, emit, shared
+from holdfast.cli.common import Target, count_option, emit, shared
 from holdfast.cli.times import duration_option
 
 if TYPE_CHECKING:
@@ -24,17 +24,20 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="How long ago they ended.",
 )
-@click.option("--keep", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the N newest tasks anyway.")
+@click.option("--keep", callback=count_option, default="0", metavar="N", help="Keep the N newest tasks anyway.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @shared
 def prune(to: Target, older_than: timedelta, keep: int, yes: bool) -> None:
-    """Forget tasks that ended long ago, and give their space back. Reports in --out folders stay."""
+    """Forget tasks that ended long ago, and give their space back. Reports in --out folders stay.
+
+    Drafts that a killed process left beside stored files and artifacts are removed after an hour.
+    """
     import time
 
     from holdfast.checkpoints import prune as retention
 
     before = time.time() - older_than.total_seconds()
-    with to.reading() as store:
+    with to.database() as store:
         count = store.ended(before, keep)
         question = f"Forget {_tasks(count)} that ended more than {_days(older_than)} ago?"
         asks = sys.stdin.isatty() and sys.stderr.isatty() and not (yes or to.json)
@@ -43,7 +46,7 @@ def prune(to: Target, older_than: timedelta, keep: int, yes: bool) -> None:
             return
         done = retention.prune(store.database, before, keep=keep)
     if to.json:
-        emit({"tasks": done.tasks, "files": done.files, "bytes": done.bytes})
+        emit({"tasks": done.tasks, "files": done.files, "bytes": done.bytes, "drafts": done.drafts})
     else:
         print(_told(done))
 
@@ -52,7 +55,8 @@ def _told(done: Pruned) -> str:
     from holdfast.cli.text import size
 
     files = f", {done.files:,} stored files removed" if done.files else ""
-    return f"{_tasks(done.tasks)} forgotten{files}, {size(done.bytes)} given back"
+    drafts = f", {done.drafts:,} left half-written removed" if done.drafts else ""
+    return f"{_tasks(done.tasks)} forgotten{files}{drafts}, {size(done.bytes)} given back"
 
 
 def _tasks(count: int) -> str:

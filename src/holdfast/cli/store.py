@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from holdfast.checkpoints import events, questions, subtasks, tasks
+from holdfast.checkpoints import events, questions, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.questions import Question
-from holdfast.checkpoints.states import SETTLED, TERMINAL, TaskState
+from holdfast.checkpoints.states import TERMINAL, TaskState
+from holdfast.graphs.standing import Standing, plan_file, standing
 from holdfast.graphs.task import Task, snapshot
 
+if TYPE_CHECKING:
+    from holdfast.graphs.explain import Explanation
+
 POLL_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What keeps a task or its subtasks from going on, beyond what the snapshot tells.
-
-    ``until`` is when the pause ends by itself; ``holds`` has, for each held subtask, who holds it and why;
-    ``uncertain`` counts steps that may have happened; ``runner`` is who works on it now.
-    """
-
-    until: datetime | None
-    holds: Mapping[str, Mapping[str, str | None]]
-    uncertain: int
-    runner: str | None
 
 
 class Store:
@@ -52,37 +40,35 @@ class Store:
         """The task as it is now; raises UnknownTask or AmbiguousTask."""
         return self.database.read(lambda db: snapshot(self.database, db, tasks.resolve(db, task)))
 
-    def newest(self, state: TaskState | None = None) -> list[Task]:
-        """Tasks, newest first, all or those in one state."""
-        return self.database.read(lambda db: [snapshot(self.database, db, row.id) for row in tasks.newest(db, state)])
+    def newest(self, state: TaskState | None = None, limit: int | None = None) -> list[Task]:
+        """Tasks, newest first, all or those in one state; at most ``limit`` of them if that is given."""
+        return self.database.read(
+            lambda db: [snapshot(self.database, db, row.id, eager=False) for row in tasks.newest(db, state, limit)]
+        )
+
+    def count(self, state: TaskState | None = None) -> int:
+        """How many tasks there are, or how many in one state."""
+        return self.database.read(lambda db: tasks.count(db, state))
 
     def ended(self, before: float, keep: int) -> int:
         """How many tasks ended and were last changed before that time, not counting the ``keep`` newest of all."""
-        rows = self.database.read(lambda db: tasks.newest(db, limit=-1))
+        rows = self.database.read(tasks.newest)
         return sum(row.state in TERMINAL and row.updated_at < before for row in rows[keep:])
 
     def standing(self, task: str) -> Standing:
-        """What keeps the task of that full id, or parts of it, from going on."""
-
-        def look(db: sqlite3.Connection) -> Standing:
-            row = tasks.get(db, task)
-            runner = self.database.owner.runner(db, row.number)
-            live = [one for one in subtasks.load(db, row.number) if one.state not in SETTLED]
-            begun = 0 if runner else sum(len(subtasks.begun(db, row.number, one.id)) for one in live)
-            ends = [stop["until"] for stop in row.stops.values() if stop.get("until")]
-            until = datetime.fromtimestamp(max(ends), UTC) if ends and len(ends) == len(row.stops) else None
-            return Standing(until, {one.id: _reasons(one.stops) for one in live if one.stops}, begun, runner)
-
-        return self.database.read(look)
+        """What holds up the task of that full id, what it was told, and what it has come to."""
+        return self.database.read(lambda db: standing(self.database, db, task))
 
     def plan(self, task: str) -> dict[str, Any]:
         """The plan of the task of that full id, as a plan file has it."""
+        return self.database.read(lambda db: plan_file(db, task))
 
-        def look(db: sqlite3.Connection) -> dict[str, Any]:
-            rows = subtasks.load(db, tasks.get(db, task).number)
-            return {"subtasks": [dict(row.spec) for row in rows if not row.id.startswith("@")]}
+    def explain(self, task: str) -> Explanation:
+        """What a resume of the task of that full id would do, by the task types that are registered here."""
+        from holdfast.graphs.explain import explain
+        from holdfast.nodes.registry import REGISTRY
 
-        return self.database.read(look)
+        return self.database.read(lambda db: explain(db, task, REGISTRY))
 
     def question(self, task: str, question: str) -> Question:
         """A question of the task of that full id, open or not; raises UnknownQuestion."""
@@ -102,8 +88,13 @@ class Store:
 
         return self.get(self.database.write(go))
 
-    def events(self, task: str, after: int = 0, *, follow: bool = False) -> Iterator[Event]:
-        """The history of the task of that full id; with ``follow`` until it has ended."""
+    def events(
+        self, task: str, after: int = 0, *, follow: bool = False, waits: Callable[[TaskState], None] | None = None
+    ) -> Iterator[Event]:
+        """The history of the task of that full id; with ``follow`` until it has ended.
+
+        ``waits`` is called again and again while nothing comes, with the task's state.
+        """
         while True:
             state, batch = self._batch(task, after)
             yield from batch
@@ -112,11 +103,9 @@ class Store:
             else:
                 if not follow or state in TERMINAL:
                     return
+                if waits:
+                    waits(state)
                 time.sleep(POLL_SECONDS)
 
     def _batch(self, task: str, after: int) -> tuple[TaskState, list[Event]]:
         return self.database.read(lambda db: (tasks.get(db, task).state, events.read(db, task, after)))
-
-
-def _reasons(stops: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
-    return {who: stop.get("reason") for who, stop in stops.items()}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import Target, emit, shared
+from holdfast.cli.common import Target, count_option, emit, shared
 
 if TYPE_CHECKING:
-    from holdfast.graphs.holdfast import Holdfast
+    from holdfast.cli.engine import Engine
     from holdfast.graphs.task import Task
 
 TYPES = click.option(
@@ -22,9 +23,7 @@ TYPES = click.option(
 @click.option("--data", multiple=True, metavar="PATH", help="A data file, folder or pattern (as often as needed).")
 @click.option("--plan", metavar="FILE", help="Run this plan instead of planning.")
 @click.option("--out", metavar="DIR", help="Where the report goes (without a plan: reports/<goal>-<time>).")
-@click.option(
-    "--workers", type=click.IntRange(min=0), metavar="N", help="Subtasks at once (default 8; 0 for no limit)."
-)
+@click.option("--workers", callback=count_option, metavar="N", help="Subtasks at once (default 8; 0 for no limit).")
 @click.option(
     "--on-question",
     type=click.Choice(["pause", "continue"]),
@@ -71,29 +70,35 @@ def run(
         with to.reading() as store:
             reuse = store.resolve(reuse)
     wishes = Wishes(goal, data, plan, out, workers, on_question, on_failure, approve, yes, reuse, types)
-    arguments = ready(wishes)
+    arguments = ready(wishes, elsewhere=bool(to.server))
 
-    async def begin(hf: Holdfast) -> Task:
+    async def begin(hf: Engine) -> Task:
         return await hf.start(goal, **arguments)
 
     from holdfast.cli.foreground import work
 
-    return work(to, begin, types=types, ask=not yes)
+    return work(to, begin, types=types, ask=not yes, out=arguments["out"])
 
 
 @click.command()
 @click.argument("task")
 @click.option("--subtask", metavar="ID", help="Release this subtask only, then go on.")
 @click.option("--explain", is_flag=True, help="Only say what will be reused, run again, or is uncertain.")
+@click.option("--out", metavar="DIR", help="With --server: where the report is brought to.")
 @TYPES
 @shared
-def resume(to: Target, task: str, subtask: str | None, explain: bool, types: tuple[str, ...]) -> int:
+def resume(to: Target, task: str, subtask: str | None, explain: bool, out: str | None, types: tuple[str, ...]) -> int:
     """Carry on with a paused task, or take up one that lost its runner, and work on it here.
 
     Exits as `holdfast run` does.
     """
+    from holdfast.cli.preflight import check_out, prepare_types
+
     if explain:
         return _explain(to, task, types)
+    if out:
+        _require_server(to)
+        check_out(Path(out).expanduser())
     with to.reading() as store:
         known = store.get(task)
     if subtask:
@@ -102,32 +107,29 @@ def resume(to: Target, task: str, subtask: str | None, explain: bool, types: tup
             return stopped
     else:
         _refuse(to, known)
-    from holdfast.cli.preflight import prepare_types
+    if not to.server:
+        prepare_types(types)
 
-    prepare_types(types)
-
-    async def begin(hf: Holdfast) -> Task:
+    async def begin(hf: Engine) -> Task:
         return await hf.resume(known.id)
 
     from holdfast.cli.foreground import work
 
-    return work(to, begin, types=types, told=known.last_seq, ask=not known.options.get("yes"))
+    return work(to, begin, types=types, told=known.last_seq, ask=not known.options.get("yes"), out=out)
 
 
 def _explain(to: Target, task: str, types: tuple[str, ...]) -> int:
     """Prints what a resume would do."""
     from holdfast.cli.preflight import prepare_types
 
-    prepare_types(types)
+    if not to.server:
+        prepare_types(types)
     from holdfast.cli.explain import page
-    from holdfast.graphs.explain import explain as explained
-    from holdfast.nodes.registry import REGISTRY
 
     with to.reading() as store:
         known = store.get(task)
-        told = store.database.read(lambda db: explained(db, known.id, REGISTRY))
-        standing = store.standing(known.id)
-    emit(told.to_json()) if to.json else page(to, known, told, standing)
+        told = store.explain(known.id)
+    emit(told.to_json()) if to.json else page(to, known, told)
     return 0
 
 
@@ -140,18 +142,25 @@ def _release(to: Target, known: Task, subtask: str, types: tuple[str, ...]) -> i
 
     with to.reading() as store:
         runs_here = known.state == "WORKING" or known.stops == ["holds"]
-        if runs_here and not store.standing(known.id).runner:
+        if runs_here and not known.runner and not to.server:
             prepare_types(types)  # before anything is changed
         released = store.change(known.id, control.release, subtask=subtask)
-        runner = store.standing(known.id).runner
     code = STATES[released.state]
-    if code == HANDED_OVER and not runner:
+    if code == HANDED_OVER and (to.server or not released.runner):
         return None
     if to.json:
         emit(released.to_json())
     else:
-        print(f"subtask {subtask} is released; {goes_on(to, released, runner)}")
+        print(f"subtask {subtask} is released; {goes_on(to, released, types)}")
     return code
+
+
+def _require_server(to: Target) -> None:
+    """Raises BadInput for an --out that nothing would come of."""
+    from holdfast.checkpoints.errors import BadInput
+
+    if not to.server:
+        raise BadInput("--out belongs to `holdfast run`; a task here keeps the folder that it was begun with")
 
 
 def _refuse(to: Target, known: Task) -> None:
@@ -159,9 +168,8 @@ def _refuse(to: Target, known: Task) -> None:
     from holdfast.checkpoints.errors import IllegalMove, SwitchedOff
     from holdfast.checkpoints.states import TERMINAL
     from holdfast.cli.asking import command
-    from holdfast.graphs.settings import pause_resume_on
 
-    if known.state == "PAUSED" and not pause_resume_on():
+    if known.state == "PAUSED" and not to.can_pause:
         raise SwitchedOff("resumed")
     if known.state in TERMINAL:
         raise IllegalMove(f"task {known.id}", known.state.value, "be resumed")

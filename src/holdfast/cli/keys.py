@@ -1,0 +1,88 @@
+"""``keys``: who may use a server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from holdfast.cli.common import Target, emit, shared
+
+if TYPE_CHECKING:
+    from holdfast.checkpoints.database import Work
+
+T = TypeVar("T")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke the keys that `holdfast serve` asks for.
+
+    As soon as there is one, every request needs one; each name sees its own tasks only.
+    """
+
+
+@keys.command("add")
+@click.argument("name")
+@shared
+def add(to: Target, name: str) -> None:
+    """Make a key for NAME and print it; it is shown this once only."""
+    import time
+
+    from holdfast.checkpoints import keys as stored
+
+    made = _change(to.path, lambda db: stored.add(db, name, time.time()))
+    if to.json:
+        emit({"name": name, "key": made})
+        return
+    print(made)
+    print(
+        f"Keep it: it cannot be shown again. Clients send it as `Authorization: Bearer {made[:5]}…`.", file=sys.stderr
+    )
+
+
+@keys.command("list")
+@shared
+def list_(to: Target) -> None:
+    """List whose keys there are, and since when."""
+    from datetime import UTC, datetime
+
+    from holdfast.checkpoints import keys as stored
+    from holdfast.checkpoints.events import timestamp
+
+    with to.database() as store:
+        found = store.database.read(stored.names)
+    for name, at in found:
+        made = timestamp(datetime.fromtimestamp(at, UTC))
+        if to.json:
+            emit({"name": name, "created_at": made})
+        else:
+            print(f"{name}  {made}")
+    if not found and not to.json:
+        print("no keys; `holdfast keys add NAME` makes one")
+
+
+@keys.command("revoke")
+@click.argument("name")
+@shared
+def revoke(to: Target, name: str) -> None:
+    """Make the key of NAME worthless; a running server notices within a second or two. Its tasks stay."""
+    from holdfast.checkpoints import keys as stored
+
+    _change(to.existing(), lambda db: stored.revoke(db, name))
+    if to.json:
+        emit({"name": name, "revoked": True})
+    else:
+        print(f"the key of {name} is revoked")
+
+
+def _change(path: Path, work: Work[T]) -> T:
+    from holdfast.cli.store import Store
+
+    store = Store(path)
+    try:
+        return store.database.write(work)
+    finally:
+        store.close()

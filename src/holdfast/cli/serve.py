@@ -1,0 +1,55 @@
+"""``serve``: the A2A server in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from holdfast.cli.common import Target, shared
+from holdfast.cli.work import TYPES
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8420, show_default=True, help="Port to listen on.")
+@click.option("--grpc-port", type=click.IntRange(1, 65535), help="Serve gRPC too, on this port.")
+@click.option(
+    "--data", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
+    help="A folder whose files clients may name in options.data (as often as needed).",
+)  # fmt: skip
+@click.option(
+    "--tasks", "most", type=click.IntRange(min=1), default=128, show_default=True, help="Tasks worked on at once."
+)
+@click.option(
+    "--allow-host", "hosts", multiple=True, metavar="NAME",
+    help="A further host name by which clients may call this server (as often as needed).",
+)  # fmt: skip
+@TYPES
+@shared
+def serve(
+    to: Target,
+    host: str,
+    port: int,
+    grpc_port: int | None,
+    data: tuple[str, ...],
+    most: int,
+    hosts: tuple[str, ...],
+    types: tuple[str, ...],
+) -> None:
+    """Serve tasks to other agents over A2A, and take up those that nobody works on.
+
+    JSON-RPC is at /a2a, HTTP+JSON under /a2a/rest, the agent card at /.well-known/agent-card.json.
+    """
+    import asyncio
+
+    from holdfast.cli.preflight import prepare_types
+
+    prepare_types(types)
+    from holdfast.server.logs import configure
+    from holdfast.server.serve import serve as run
+    from holdfast.server.settings import Settings
+
+    settings = Settings(host, port, grpc_port, [Path(one) for one in data], hosts, tasks=most)
+    configure()
+    asyncio.run(run(to.path, settings))
