@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup report test check test-all bench torture lock report-check clean
+.PHONY: help setup report test check fuzz test-all bench torture lock report-check clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 VENV := .venv
@@ -13,7 +13,12 @@ DATA :=
 REFERENCE :=
 MIN := 60
 RUNS := 1000
+EXAMPLES := 20000
 VERSIONS := 3.11 3.12 3.13
+PORT := 8420
+GRPC_PORT := 8421
+DB := .holdfast/tck.db
+TCK :=
 python = $(VENV)/bin/python
 
 help: ## list the commands
@@ -35,6 +40,9 @@ check: setup ## lint, format check, types, layers
 	$(python) -m mypy
 	$(VENV)/bin/lint-imports
 
+fuzz: setup ## send 20,000 requests that are valid, nearly valid and nonsense (EXAMPLES=…)
+	HOLDFAST_EXAMPLES=$(EXAMPLES) $(python) -m pytest tests/acceptance/test_serve_fuzz.py -s $(ARGS)
+
 test-all: ## run the tests with each of Python 3.11, 3.12 and 3.13 that is there
 	@found=; for version in $(VERSIONS); do \
 		if ! "python$$version" -c '' 2>/dev/null; then echo "python$$version is not here"; continue; fi; \
@@ -50,12 +58,24 @@ torture: setup ## kill it, race it and play every move against a model (RUNS=100
 
 lock: ## resolve requirements.lock anew (needs uv; ARGS=--upgrade takes the newest versions)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra report --group dev $(ARGS) pyproject.toml -o requirements.lock
+		--extra report --extra serve --group dev $(ARGS) pyproject.toml -o requirements.lock
 
 report-check: setup ## score reports on the files of DATA=folder against REFERENCE=folder (fails below MIN=60)
 	$(python) .ci/report_check.py "$(DATA)" "$(REFERENCE)" "$(MIN)"
 
+tck-server: setup ## serve what A2A's TCK asks for (PORT, GRPC_PORT and DB say where)
+	$(python) -m tests.tck.server --port "$(PORT)" --grpc-port "$(GRPC_PORT)" --db "$(DB)"
+
+tck: setup ## run A2A's TCK over all three bindings (TCK=checkout of a2aproject/a2a-tck, branch 1.0-dev)
+	$(python) -m tests.tck "$(TCK)"
+
+js-client: setup ## let the JavaScript SDK of A2A talk to a server (needs Node 20 and npm)
+	@mkdir -p .holdfast/js
+	@cp tests/js/package.json tests/js/client.mjs .holdfast/js/
+	npm install --prefix .holdfast/js --silent --no-audit --no-fund --no-package-lock --omit=peer --legacy-peer-deps
+	$(python) -m tests.js .holdfast/js
+
 clean: ## remove what these commands have made; the database under .holdfast/ stays
-	rm -rf .venv .venv-*/ build dist report reports src/*.egg-info benchmarks/out .holdfast/report-check .langgraph_api
+	rm -rf .venv .venv-*/ build dist report reports src/*.egg-info benchmarks/out .holdfast/report-check .holdfast/tck .holdfast/js .langgraph_api
 	rm -rf .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache
 	find checkpoints graphs nodes src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

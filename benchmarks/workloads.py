@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import dag, ideal
 from benchmarks.pauses import pauses
 from benchmarks.race import ROOT, Line, Race, folder, whole_process
+from benchmarks.serving import pause_calls, paused_many, requests, streams
 
 HOLDFAST, FUNC, SEND, SQLITE, BARE = "holdfast", "langgraph_func", "langgraph_send", "asyncio_sqlite", "asyncio_bare"
 ALL = (HOLDFAST, FUNC, SEND, SQLITE, BARE)
@@ -163,6 +164,10 @@ WORKLOADS = (
     Workload("kill500", "kill -9 at 500 of 1,000 subtasks of 5 ms", killed(500, 1000, 0.005), DURABLE, quick=True),
     Workload("resume600", "a fresh process, 600 of 1,000 done", killed(600, 1000, 0.005), LEAN),
     Workload("pauses", "a task with eight subtasks in a step, paused and resumed", pauses, (HOLDFAST,), quick=True),
+    Workload("requests", "the A2A server: SendMessage and GetTask", requests, (HOLDFAST,), quick=True),
+    Workload("streams", "the A2A server: many open streams", streams, (HOLDFAST,)),
+    Workload("pause_calls", "the A2A server: PauseTask while many tasks work", pause_calls, (HOLDFAST,)),
+    Workload("paused_many", "the A2A server: its start with many paused tasks", paused_many, (HOLDFAST,)),
     Workload("help", "holdfast --help", help_page, (HOLDFAST,), quick=True),
     Workload("report", "a first report on a CSV of 100,000 rows", first_report, (HOLDFAST,), quick=True),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from holdfast.checkpoints.errors import Rejected
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.market.planner import make_plan
 from holdfast.nodes.registry import task_type
@@ -24,5 +25,8 @@ class PlanParams(BaseModel):
 
 @task_type("plan")
 async def plan(params: PlanParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
-    """Decompose a goal into subtasks with dependencies."""
-    return {"subtasks": await asyncio.to_thread(make_plan, params.goal, params.data)}
+    """Decompose a goal into subtasks with dependencies, or say why it is not for this planner."""
+    try:
+        return {"subtasks": await asyncio.to_thread(make_plan, params.goal, params.data)}
+    except Rejected as why:
+        return {"rejected": str(why)}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from holdfast.checkpoints.errors import BadInput
+from holdfast.checkpoints.errors import Rejected
 
 _OPENING = re.compile(
     r"^\s*(please\s+)?((write|make|create|prepare|produce|generate|give me)\s+)?(an?\s+|the\s+)?"
@@ -36,12 +36,12 @@ _MEGABYTE = 1 << 20
 
 
 def make_plan(goal: str, data: Sequence[str | Path], profile: Any = None) -> list[dict[str, Any]]:
-    """The subtasks in an order in which they can run, as a plan file has them; raises BadInput without data files.
+    """The subtasks in an order in which they can run, as a plan file has them; raises Rejected without data files.
 
     ``profile`` is what is known of the data already, if anything; the plan does not depend on it yet.
     """
     if not data:
-        raise BadInput("a market research report needs data: give a file or folder with --data")
+        raise Rejected("a market research report needs data: give a file or folder with --data")
     paths = [str(Path(path).absolute()) for path in data]
     reading = _reading_minutes(paths)
     params: dict[str, dict[str, Any]] = {

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
-import urllib.request
+import tomllib
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
+import httpx
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import AuthenticationError, ConflictError, NotFoundError, PermissionDeniedError
 
 from holdfast import Holdfast
+from holdfast.checkpoints import keys
+from holdfast.graphs.holdfast import Sender
+from tests.acceptance.api_process import ROOT, Server, free_port
+from tests.conftest import chain
 
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
-NO_NETWORK = "http://127.0.0.1:9"  # nobody listens there
+URI = "urn:holdfast:a2a:pause-resume:v1"
+NAMES = [f"part{number}" for number in range(8)]
+LONG = chain(*NAMES, params={"seconds": 0.15})
 PLAN = {
     "subtasks": [
         {"id": "first", "type": "sleep", "params": {"seconds": 0.05}},
@@ -39,37 +43,14 @@ PLAN = {
 IDS = {"first", "second", "beside"}
 
 
-@dataclass
-class Server:
-    url: str
-    database: Path
-    log: Path
-
-    def lines(self) -> list[str]:
-        return re.sub(r"\x1b\[[0-9;]*m", "", self.log.read_text("utf-8")).splitlines()
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("langgraph_api")
-    port = free_port()
-    found = Server(f"http://127.0.0.1:{port}", folder / "holdfast.db", folder / "server.log")
-    command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(ROOT / "langgraph.json")]
-    options = ["--no-browser", "--no-reload", "--port", str(port), "--n-jobs-per-worker", "10"]
-    with found.log.open("wb") as log:
-        process = subprocess.Popen(
-            [*command, *options],
-            cwd=folder,
-            env=offline(found.database),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    found = Server(tmp_path_factory.mktemp("langgraph_api"), free_port())
     try:
-        wait_for_start(process, found)
+        found.start()
         yield found
     finally:
-        end(process)
+        found.end()
 
 
 @pytest.fixture
@@ -78,41 +59,57 @@ async def client(server: Server) -> AsyncIterator[LangGraphClient]:
         yield client
 
 
-def offline(database: Path) -> dict[str, str]:
-    """An environment with no settings of the caller's and no way out to the network."""
-    ours = ("HOLDFAST_", "OPENAI_", "LANGGRAPH_", "LANGCHAIN_", "LANGSMITH_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NO_NETWORK)
-    switches = {"LANGGRAPH_NO_VERSION_CHECK": "1", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "NO_PROXY": "127.0.0.1,localhost"}
-    return {**kept, **proxies, **switches, "HOLDFAST_DB": str(database)}
+class A2A:
+    """The routes under /holdfast, as a client of theirs calls them."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    @classmethod
+    @asynccontextmanager
+    async def at(cls, server: Server, key: str | None = None) -> AsyncIterator[A2A]:
+        headers = {"A2A-Version": "1.0", **({"X-API-Key": key} if key else {})}
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as http:
+            yield cls(http)
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        answer = await self._rpc(method, params)
+        assert "result" in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    async def error(self, method: str, **params: Any) -> dict[str, Any]:
+        error: dict[str, Any] = (await self._rpc(method, params))["error"]
+        return error
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = await self.http.post(f"/holdfast/a2a/rest/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def ended(self, task: str) -> str:
+        """The state in which a task ends."""
+        state = ""
+
+        async def over() -> bool:
+            nonlocal state
+            state = (await self.call("GetTask", id=task))["status"]["state"]
+            return state not in ("TASK_STATE_SUBMITTED", "TASK_STATE_WORKING")
+
+        await until(over)
+        return state
+
+    async def _rpc(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer: dict[str, Any] = (await self.http.post("/holdfast/a2a", json=body)).json()
+        return answer
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for_start(process: subprocess.Popen[bytes], server: Server) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{server.url}/ok", timeout=1):
-                return
-        except (URLError, TimeoutError):
-            time.sleep(0.1)
-    raise AssertionError("langgraph dev did not start:\n" + "\n".join(server.lines()[-40:]))
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server and whatever it started, whether it wants to or not."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(timeout=5)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
+@pytest.fixture
+async def a2a(server: Server) -> AsyncIterator[A2A]:
+    async with A2A.at(server) as found:
+        yield found
 
 
 async def test_studios_form_shows_what_a_run_needs(client: LangGraphClient) -> None:
@@ -184,15 +181,10 @@ async def test_two_runs_on_one_thread_do_the_work_once(client: LangGraphClient, 
 async def test_a_task_paused_from_outside_waits_as_an_interrupt_and_goes_on_where_it_was(
     client: LangGraphClient, server: Server
 ) -> None:
-    names = [f"part{number}" for number in range(8)]
-    chain = [
-        {"id": name, "type": "sleep", "params": {"seconds": 0.2}, "dependencies": names[:number][-1:]}
-        for number, name in enumerate(names)
-    ]
     thread = await new_thread(client)
-    run = await client.runs.create(thread, "holdfast", input={"goal": "try it", "plan": {"subtasks": chain}})
+    run = await client.runs.create(thread, "holdfast", input={"goal": "try it", "plan": LONG})
     async with Holdfast.open(server.database) as hf:
-        await until_completed(server, thread, names[0])
+        await until_completed(server, thread, NAMES[0])
         await hf.pause(thread, reason="too expensive")
         await client.runs.join(thread, run["run_id"])
         paused = await client.threads.get(thread)
@@ -203,7 +195,7 @@ async def test_a_task_paused_from_outside_waits_as_an_interrupt_and_goes_on_wher
         assert (await hf.get(thread)).state == "PAUSED"
     output = await client.runs.wait(thread, "holdfast", command={"resume": "go on"})
     assert output["status"] == "COMPLETED"
-    await assert_each_ran_once(server, thread, set(names))
+    await assert_each_ran_once(server, thread, set(NAMES))
 
 
 async def test_a_question_waits_as_an_interrupt_in_the_agent_inbox_form_and_its_answer_carries_on(
@@ -248,6 +240,238 @@ async def test_a_market_report_on_a_data_file_comes_through_the_api(
     assert json.loads((out / "evidence.json").read_text("utf-8"))
 
 
+async def test_a_message_becomes_a_run_of_the_api(client: LangGraphClient, server: Server, a2a: A2A) -> None:
+    sent = await a2a.call("SendMessage", message=said({"text": "try it"}, {"data": {"plan": PLAN}}))
+    task = sent["task"]["id"]
+    assert sent["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert await until(thread_is(client, task, "idle"))
+    [run] = await client.runs.list(task)
+    assert run["status"] == "success"
+    assert run_ids(server.database, task) == {run["run_id"]}
+    await assert_each_ran_once(server, task, IDS)
+
+
+async def test_a_message_is_streamed_through_the_api(a2a: A2A) -> None:
+    body = {"message": said({"text": "try it"}, {"data": {"plan": PLAN}})}
+    async with a2a.http.stream("POST", "/holdfast/a2a/rest/message:stream", json=body) as answer:
+        told = [json.loads(line[5:]) async for line in answer.aiter_lines() if line.startswith("data:")]
+    states = [one["statusUpdate"]["status"]["state"] for one in told if "statusUpdate" in one]
+    assert states[-1] == "TASK_STATE_COMPLETED"
+
+
+async def test_the_card_names_the_routes_where_they_are(a2a: A2A) -> None:
+    card = (await a2a.http.get("/holdfast/.well-known/agent-card.json")).json()
+    urls = {one["protocolBinding"]: one["url"] for one in card["supportedInterfaces"]}
+    assert urls == {
+        "JSONRPC": f"{a2a.http.base_url}/holdfast/a2a".replace("//holdfast", "/holdfast"),
+        "HTTP+JSON": f"{a2a.http.base_url}/holdfast/a2a/rest".replace("//holdfast", "/holdfast"),
+    }
+    for path in ("healthz", "readyz", "metrics"):
+        assert (await a2a.http.get(f"/holdfast/{path}")).status_code == 200, path
+
+
+@pytest.mark.parametrize("by", ["Command(resume)", "ResumeTask"])
+async def test_a_run_that_is_paused_by_our_route_goes_on_either_way(
+    client: LangGraphClient, server: Server, a2a: A2A, by: str
+) -> None:
+    thread = await new_thread(client)
+    run = await client.runs.create(thread, "holdfast", input={"goal": "try it", "plan": LONG})
+    await until_completed(server, thread, NAMES[0])
+    paused = await a2a.post(f"tasks/{thread}:pause", {"metadata": {URI: {"reason": "too expensive"}}})
+    assert paused["metadata"][URI]["state"] == "PAUSED"
+    await client.runs.join(thread, run["run_id"])
+    seen = await client.threads.get(thread)
+    assert seen["status"] == "interrupted"
+    [[waiting]] = seen["interrupts"].values()
+    assert (waiting["value"]["kind"], waiting["value"]["reason"]) == ("paused", "too expensive")
+    if by == "ResumeTask":
+        resumed = await a2a.call("ResumeTask", id=thread)
+        assert URI not in resumed.get("metadata", {})
+        assert (await a2a.ended(thread)) == "TASK_STATE_COMPLETED"
+    else:
+        output = await client.runs.wait(thread, "holdfast", command={"resume": "go on"})
+        assert output["status"] == "COMPLETED"
+    assert await until(thread_is(client, thread, "idle"))
+    await assert_each_ran_once(server, thread, set(NAMES))
+
+
+async def test_a_task_that_is_paused_and_resumed_again_and_again_runs_nothing_twice(
+    client: LangGraphClient, server: Server, a2a: A2A
+) -> None:
+    thread = await new_thread(client)
+    await client.runs.create(thread, "holdfast", input={"goal": "try it", "plan": LONG})
+    await until_completed(server, thread, NAMES[0])
+    for _ in range(10):  # each resume may meet a run that is still ending
+        await a2a.call("PauseTask", id=thread)
+        await a2a.call("ResumeTask", id=thread)
+    assert (await a2a.ended(thread)) == "TASK_STATE_COMPLETED"
+    await assert_each_ran_once(server, thread, set(NAMES))
+    assert await until(thread_is(client, thread, "idle"))
+
+
+async def test_a_question_of_an_sdk_run_is_answered_by_a_message(
+    client: LangGraphClient, server: Server, a2a: A2A
+) -> None:
+    thread = await new_thread(client)
+    await client.runs.wait(thread, "holdfast", input={"goal": "try it", "plan": PLAN, "approve": True})
+    assert (await a2a.call("GetTask", id=thread))["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+    answer = {**said({"data": {"answers": {"q1": "approve"}}}), "taskId": thread}
+    sent = await a2a.call("SendMessage", message=answer)
+    assert sent["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    await assert_each_ran_once(server, thread, IDS)
+
+
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+async def test_a_run_that_the_api_cancels_leaves_its_task_paused(
+    client: LangGraphClient, server: Server, a2a: A2A, action: Any
+) -> None:
+    thread = await new_thread(client)
+    run = await client.runs.create(thread, "holdfast", input={"goal": "try it", "plan": LONG})
+    await until_completed(server, thread, NAMES[1])
+    await client.runs.cancel(thread, run["run_id"], action=action, wait=True)
+
+    async def paused() -> bool:
+        return URI in (await a2a.call("GetTask", id=thread))["metadata"]
+
+    async def shown() -> bool:
+        return bool((await client.threads.get(thread)).get("interrupts"))
+
+    assert await until(paused)
+    assert await until(shown)
+    before = history(server, thread)
+    assert ("subtask.completed", NAMES[-1]) not in before
+    output = await client.runs.wait(thread, "holdfast", command={"resume": "go on"})
+    assert output["status"] == "COMPLETED"
+    assert_nothing_finished_ran_again(history(server, thread), set(NAMES))
+
+
+async def test_a_stateless_run_that_is_canceled_leaves_its_task_paused(
+    client: LangGraphClient, server: Server, a2a: A2A
+) -> None:
+    run = await client.runs.create(None, "holdfast", input={"goal": "try it", "plan": LONG})
+    task = run["thread_id"]
+    await until_completed(server, task, NAMES[0])
+    await client.runs.cancel(task, run["run_id"])
+
+    async def paused() -> bool:
+        return URI in (await a2a.call("GetTask", id=task))["metadata"]
+
+    assert await until(paused)
+    await a2a.call("ResumeTask", id=task)
+    assert (await a2a.ended(task)) == "TASK_STATE_COMPLETED"
+    assert_nothing_finished_ran_again(history(server, task), set(NAMES))
+
+
+async def test_a_second_run_of_a_thread_is_refused_if_that_is_wanted(client: LangGraphClient, server: Server) -> None:
+    thread = await new_thread(client)
+    run = await client.runs.create(thread, "holdfast", input={"goal": "try it", "plan": PLAN})
+    with pytest.raises(ConflictError):
+        await client.runs.create(thread, "holdfast", input={"goal": "try it"}, multitask_strategy="reject")
+    await client.runs.join(thread, run["run_id"])
+    await assert_each_ran_once(server, thread, IDS)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_server_that_was_killed_or_ended_goes_on_with_its_tasks(server: Server, how: signal.Signals) -> None:
+    async with get_client(url=server.url) as client:
+        thread = await new_thread(client)
+        await client.runs.create(thread, "holdfast", input={"goal": "try it", "plan": LONG})
+        await until_completed(server, thread, NAMES[1])
+    server.end(how)
+    assert ("subtask.completed", NAMES[-1]) not in history(server, thread)
+    server.start()
+    async with A2A.at(server) as a2a, get_client(url=server.url) as client:
+        assert (await a2a.ended(thread)) == "TASK_STATE_COMPLETED"
+        assert await until(thread_is(client, thread, "idle"))
+    assert_nothing_finished_ran_again(history(server, thread), set(NAMES))
+
+
+@pytest.fixture
+async def keyed(server: Server) -> AsyncIterator[dict[str, str]]:
+    """Keys of two owners, while a test runs."""
+    async with Holdfast.open(server.database) as hf:
+        made = {name: await hf.database.awrite(partial(keys.add, name=name, now=0.0)) for name in ("ann", "bob")}
+        try:
+            yield made
+        finally:
+            for name in made:
+                await hf.database.awrite(partial(keys.revoke, name=name))
+
+
+async def test_with_keys_everybody_has_to_show_one_and_sees_only_what_is_theirs(
+    client: LangGraphClient, server: Server, a2a: A2A, keyed: dict[str, str]
+) -> None:
+    async def refused() -> bool:
+        return (await a2a.http.get("/holdfast/a2a/rest/tasks")).status_code == 401
+
+    assert await until(refused)
+    for headers in ({}, {"x-auth-scheme": "langsmith"}, {"authorization": "Bearer hf_wrong"}):
+        async with get_client(url=server.url, headers=headers) as stranger:
+            with pytest.raises(AuthenticationError):
+                await stranger.threads.search()
+    async with (
+        get_client(url=server.url, api_key=keyed["ann"]) as ann,
+        get_client(url=server.url, headers={"authorization": f"Bearer {keyed['bob']}"}) as bob,
+        A2A.at(server, keyed["ann"]) as ann_a2a,
+        A2A.at(server, keyed["bob"]) as bob_a2a,
+    ):
+        thread = await new_thread(ann)
+        run = await ann.runs.create(thread, "holdfast", input={"goal": "try it", "plan": PLAN, "approve": True})
+        await ann.runs.join(thread, run["run_id"])
+        assert (await ann_a2a.call("GetTask", id=thread))["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        assert (await bob_a2a.error("GetTask", id=thread))["code"] == -32001
+        assert (await bob_a2a.error("ResumeTask", id=thread))["code"] == -32001
+        assert thread not in [one["thread_id"] for one in await bob.threads.search()]
+        for attempt in (
+            lambda: bob.threads.get(thread),
+            lambda: bob.threads.get_state(thread),
+            lambda: bob.runs.list(thread),
+            lambda: bob.runs.create(thread, "holdfast", command={"resume": "approve"}),
+            lambda: bob.runs.get(thread, run["run_id"]),
+        ):
+            assert not await answered(attempt)
+        assert (await ann.runs.wait(thread, "holdfast", command={"resume": "approve"}))["status"] == "COMPLETED"
+        sent = await bob_a2a.call("SendMessage", message=said({"text": "try it"}, {"data": {"plan": PLAN}}))
+        mine = sent["task"]["id"]
+        assert mine in [one["thread_id"] for one in await bob.threads.search()]
+        with pytest.raises(NotFoundError):
+            await ann.threads.get(mine)
+        async with Holdfast.open(server.database) as hf:  # a task that the API has no thread of
+            other = (await hf.start("try it", plan=PLAN, sender=Sender("ann"))).id
+            await hf.wait(other)
+        for attempt in (
+            lambda: bob.threads.create(thread_id=other),
+            lambda: bob.runs.create(other, "holdfast", input={"goal": "x"}, if_not_exists="create"),
+        ):
+            assert not await answered(attempt)
+        for wrong in ({"data": ["/etc/hosts"]}, {"out": "/tmp/elsewhere"}, {"reuse": thread}):
+            output = await bob.runs.wait(None, "holdfast", input={"goal": "try it", **wrong}, raise_error=False)
+            assert output["__error__"]["error"] in ("BadInput", "UnknownTask")
+        assert not await answered(lambda: bob.store.put_item(["a"], "b", {}))
+
+
+def test_every_path_that_the_dockerfile_names_exists(tmp_path: Path) -> None:
+    """Without docker: what would be copied is there, and what the server would load can be loaded."""
+    file = tmp_path / "Dockerfile"
+    command = [sys.executable, "-m", "langgraph_cli", "dockerfile", "--config", str(ROOT / "langgraph.json"), str(file)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    text = file.read_text("utf-8")
+    copied = re.findall(r"^(?:ADD|COPY) (\S+) ", text, re.M)
+    assert copied
+    assert not [name for name in copied if not (ROOT / name).exists()]
+    set_ = {name: json.loads(value) for name, value in re.findall(r"^ENV (LANG\w+)='(.*)'$", text, re.M)}
+    paths = [one["path"] for one in set_.pop("LANGSERVE_GRAPHS").values()]
+    paths += [one.get("path") or one["app"] for one in set_.values()]
+    assert len(paths) == 4
+    for path in paths:
+        module, name = re.fullmatch(r"([\w.]+)[.:](\w+)", path).groups()  # type: ignore[union-attr]
+        assert hasattr(import_module(module), name), path
+    installed = re.findall(r"uv pip install .* (a2a-sdk\S.*)$", text, re.M)
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    extras = {one.replace(">=", "~=") for one in [*wanted["serve"], *wanted["report"]]}
+    assert set(installed[0].split()) == extras  # no version with ">", which the shell would take for a redirection
+
+
 def test_the_graph_and_its_checkpointer_share_one_open_database(server: Server) -> None:
     owners = list((server.database.with_name(server.database.name + ".d") / "runners").iterdir())
     assert len(owners) == 1  # the server's; two would write without knowing of each other's leases
@@ -261,34 +485,75 @@ async def test_nothing_blocked_the_event_loop(server: Server) -> None:
     assert not said
 
 
+def said(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"messageId": str(uuid.uuid4()), "role": "ROLE_USER", "parts": list(parts)}
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 30) -> bool:
+    async with asyncio.timeout(seconds):
+        while not await holds():
+            await asyncio.sleep(0.02)
+    return True
+
+
+def thread_is(client: LangGraphClient, thread: str, status: str) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        return (await client.threads.get(thread))["status"] == status
+
+    return holds
+
+
+async def answered(attempt: Callable[[], Awaitable[Any]]) -> Any:
+    """What a request gives; None if the API refuses it, as it refuses what is not there."""
+    try:
+        return await attempt()
+    except (PermissionDeniedError, NotFoundError, ConflictError):
+        return None
+
+
+def run_ids(database: Path, thread: str) -> set[str]:
+    """The runs of the API that wrote a thread's checkpoints."""
+    run = "json_extract(CAST(metadata AS TEXT), '$.run_id')"
+    return {found for (found,) in rows(database, f"SELECT {run} FROM checkpoints WHERE thread_id = ?", thread)}
+
+
+def assert_nothing_finished_ran_again(events: list[tuple[str, str | None]], ids: set[str]) -> None:
+    """A body that was cut off may run again; one whose result is on disk may not."""
+    completed = [subtask for type_, subtask in events if type_ == "subtask.completed"]
+    assert sorted(filter(None, completed)) == sorted(ids)
+    for name in ids:
+        mine = [type_ for type_, subtask in events if subtask == name and type_.startswith("subtask.")]
+        assert "subtask.running" not in mine[mine.index("subtask.completed") :]
+
+
 async def new_thread(client: LangGraphClient) -> str:
     return (await client.threads.create())["thread_id"]
 
 
+def rows(database: Path, sql: str, *values: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
+        return db.execute(sql, values).fetchall()
+
+
 def checkpoints(database: Path, thread: str) -> int:
-    db = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    try:
-        [count] = db.execute("SELECT count(*) FROM checkpoints WHERE thread_id = ?", (thread,)).fetchone()
-    finally:
-        db.close()
+    [(count,)] = rows(database, "SELECT count(*) FROM checkpoints WHERE thread_id = ?", thread)
     return int(count)
 
 
-async def history(server: Server, task: str) -> list[tuple[str, str | None]]:
-    async with Holdfast.open(server.database) as hf:
-        if task not in [one.id for one in await hf.list()]:
-            return []  # the run is still in the server's queue
-        return [(event.type, event.subtask) async for event in hf.events(task, follow=False)]
+def history(server: Server, task: str) -> list[tuple[str, str | None]]:
+    """The types and subtasks of a task's events; none while its run is still in the API's queue."""
+    sql = "SELECT e.type, e.subtask FROM events e JOIN tasks t ON t.number = e.task WHERE t.id = ? ORDER BY e.seq"
+    return [(type_, subtask) for type_, subtask in rows(server.database, sql, task)]
 
 
 async def until_completed(server: Server, task: str, subtask: str) -> None:
     async with asyncio.timeout(30):
-        while ("subtask.completed", subtask) not in await history(server, task):
+        while ("subtask.completed", subtask) not in history(server, task):
             await asyncio.sleep(0.02)
 
 
 async def assert_each_ran_once(server: Server, task: str, ids: set[str]) -> None:
-    events = await history(server, task)
+    events = history(server, task)
     for kind in ("subtask.running", "subtask.completed"):
         assert sorted(subtask for type_, subtask in events if type_ == kind and subtask) == sorted(ids)
 

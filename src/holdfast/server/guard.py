@@ -1,0 +1,410 @@
+"""Stands before an ASGI application: who asks, from where, how much and how often.
+
+It is plain ASGI, so streams flow through it.  What it refuses is told in one sentence, in the words of the binding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from time import monotonic
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from a2a.extensions.common import HTTP_EXTENSION_HEADER
+from starlette.authentication import SimpleUser
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from holdfast.a2a.card import API_KEY_HEADER
+from holdfast.a2a.errors import INSIDE
+from holdfast.checkpoints.errors import StoreError
+from holdfast.server.calls import NOTHING, Call, call_of, is_a2a, refusal
+from holdfast.server.settings import Limits
+
+log = logging.getLogger("holdfast.server")
+CARD, ALIVE = "/.well-known/agent-card.json", "/healthz"
+PUBLIC = frozenset({CARD, ALIVE})
+GONE = 499  # the status, in logs and metrics, of a request whose client went away
+JSON = "application/json"
+LARGE = 64 * 1024  # bytes of a body that is looked at off the event loop
+DIGITS = 300  # of a whole number; more than 308 are no finite float
+CLOSING_SECONDS = 0.25  # for requests under way, once the server ends; a stream ends at once
+HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="holdfast"'}
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d{1,5})?")
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = {byte: 1 if byte in b"[{" else -1 for byte in b"[]{}"}
+
+
+class Keys(Protocol):
+    """Who a key belongs to; either method may raise StoreError."""
+
+    async def asked(self) -> bool:
+        """Whether a request needs a key."""
+
+    async def owner(self, key: str) -> str | None:
+        """Whose key it is, or None."""
+
+
+class Refused(Exception):
+    """The request is not let through; ``close`` ends its connection too."""
+
+    def __init__(
+        self, status: int, reason: str, sentence: str, headers: Mapping[str, str] | None = None, *, close: bool = False
+    ) -> None:
+        super().__init__(sentence)
+        self.status, self.reason, self.headers, self.close = status, reason, dict(headers or {}), close
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request that was answered; ``route`` is the template of its address, "" if it has none here."""
+
+    verb: str
+    route: str
+    call: Call
+    status: int
+    seconds: float
+    owner: str
+
+
+class Guard:
+    """``app`` behind keys, host and origin checks, and limits.
+
+    ``names`` are the host names by which requests may call this server, beside the address they came to; ``echo``
+    gives the response header for requested extensions; ``told`` learns of every request once it has been answered.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        limits: Limits,
+        *,
+        names: frozenset[str],
+        public: frozenset[str] = PUBLIC,
+        echo: Callable[[str | None], Mapping[str, str]] = lambda requested: {},
+        told: Callable[[Done], None] = lambda done: None,
+    ) -> None:
+        self.app, self._keys, self._limits = app, keys, limits
+        self._names, self._public, self._echo, self._told = names, public, echo, told
+        self._buckets = Buckets(limits.rate, limits.burst)
+        self._streams: Counter[str] = Counter()
+        self._open: set[_Request] = set()
+        self._closing = False
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return self._streams.total()
+
+    def close(self) -> None:
+        """Lets no more in; ends streams now, and what else is under way in a moment."""
+        self._closing = True
+        for request in self._open:
+            request.end(0 if request.streaming else CLOSING_SECONDS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; anything else than HTTP and the application's lifespan is turned away."""
+        if scope["type"] == "http":
+            await self._serve(_Request(scope, receive, send, self._echo))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self.app(scope, receive, send)
+
+    async def _serve(self, request: _Request) -> None:
+        began = monotonic()
+        self._open.add(request)
+        try:
+            await self._answer(request)
+        except Refused as refused:
+            await request.refuse(refused)
+        except _Gone:
+            pass
+        except StoreError as error:
+            log.warning("a request could not be let through: %s", error)
+            await request.refuse(Refused(503, "UNAVAILABLE", INSIDE, {"Retry-After": "1"}))
+        except Exception:
+            log.exception("a request broke off")
+            await request.refuse(Refused(500, "INTERNAL", INSIDE))
+        finally:
+            self._open.discard(request)
+            self._told(request.done(monotonic() - began))
+
+    async def _answer(self, request: _Request) -> None:
+        cut = asyncio.timeout(None)
+        try:
+            async with cut:
+                request.cut = cut
+                await self._admit(request)
+                await self._read(request)
+                await self._pass(request)
+        except TimeoutError:
+            if not cut.expired():
+                raise
+            sentence = "this server is going down; what it had taken on goes on, so ask again in a moment"
+            raise Refused(503, "UNAVAILABLE", sentence, {"Retry-After": "1"}, close=True) from None
+        finally:
+            request.cut = None
+
+    async def _admit(self, request: _Request) -> None:
+        """What the head of a request says: where it wants to go, from where it comes, and who sends it."""
+        if self._closing:
+            raise Refused(503, "UNAVAILABLE", "this server is going down", {"Retry-After": "1"}, close=True)
+        require_host(request.headers, self._names, request.scope.get("server"))
+        require_origin(request.headers)
+        if request.path in self._public:
+            if request.path != ALIVE:
+                self._take(request)
+            return
+        if await self._keys.asked():
+            key = key_in(request.headers)
+            owner = await self._keys.owner(key) if key else None
+            if owner is None:
+                self._take(request)
+                said = "the key is none of this server's" if key else "this server asks for a key"
+                how = f"send one as `Authorization: Bearer KEY` or as `{API_KEY_HEADER}: KEY`"
+                raise Refused(401, "UNAUTHENTICATED", f"{said}; {how}", CHALLENGE)
+            request.owner = owner
+            request.scope["user"] = SimpleUser(owner)
+        self._take(request)
+
+    def _take(self, request: _Request) -> None:
+        if wait := self._buckets.take(request.owner):
+            seconds = math.ceil(wait)
+            raise Refused(
+                429,
+                "RATE_LIMITED",
+                f"too many requests: at most {self._limits.rate:g} a second; try again in {seconds} s",
+                {"Retry-After": str(seconds)},
+            )
+
+    async def _read(self, request: _Request) -> None:
+        limits, chunks, size = self._limits, list[bytes](), 0
+        too_large = Refused(413, "TOO_LARGE", f"a request may have at most {limits.body_bytes:,} bytes", close=True)
+        declared = request.headers.get("content-length", "")
+        if declared.isascii() and declared.isdecimal() and (len(declared) > 18 or int(declared) > limits.body_bytes):
+            raise too_large
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                async for chunk in request.chunks():
+                    size += len(chunk)
+                    if size > limits.body_bytes:
+                        raise too_large
+                    chunks.append(chunk)
+        except TimeoutError:
+            late = f"the request did not come in whole within {limits.body_seconds:g} s"
+            raise Refused(408, "TOO_SLOW", late, close=True) from None
+        request.body = b"".join(chunks)
+        if size > LARGE:
+            request.call = await asyncio.to_thread(look_at, request, limits.depth)
+        else:
+            request.call = look_at(request, limits.depth)
+
+    async def _pass(self, request: _Request) -> None:
+        request.streaming = request.call.streams or "text/event-stream" in request.headers.get("accept", "")
+        if request.streaming:
+            if self._streams[request.owner] >= self._limits.streams:
+                sentence = f"at most {self._limits.streams} streams may be open at once; close one first"
+                raise Refused(429, "TOO_MANY_STREAMS", sentence, {"Retry-After": "1"})
+            self._streams[request.owner] += 1
+        try:
+            await self.app(request.scope, request.receive, request.send)
+        finally:
+            if request.streaming:
+                self._streams[request.owner] -= 1
+
+
+class Buckets:
+    """Token buckets: each owner may ask ``burst`` times at once, and ``rate`` times a second in the long run."""
+
+    def __init__(self, rate: float, burst: int, clock: Callable[[], float] = monotonic) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, owner: str) -> float:
+        """Takes a token; returns 0, or in how many seconds there will be one."""
+        now = self._clock()
+        left, at = self._left.get(owner, (float(self._burst), now))
+        left = min(self._burst, left + (now - at) * self._rate)
+        if left < 1:
+            self._left[owner] = left, now
+            return (1 - left) / self._rate
+        self._left[owner] = left - 1, now
+        return 0.0
+
+
+class _Gone(Exception):
+    """The client went away before its request was whole."""
+
+
+class _Request:
+    """One request and its answer on the way out."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, echo: Callable[[str | None], Mapping[str, str]]
+    ) -> None:
+        self.scope, self.headers = scope, Headers(scope=scope)
+        self.path = scope["path"].removeprefix(scope.get("root_path", ""))
+        self.owner, self.body, self.call, self.streaming = "", b"", NOTHING, False
+        self.cut: asyncio.Timeout | None = None
+        self._receive, self._send, self._echo = receive, send, echo
+        self._more = True  # of the body is to come
+        self._handed = False  # the body, to the application
+        self._status, self._whole = 0, False
+
+    async def chunks(self) -> Any:
+        """The body as it comes; raises _Gone."""
+        while self._more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            self._more = message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def receive(self) -> Message:
+        """For the application: the body at once, then what becomes of the connection."""
+        if not self._handed:
+            self._handed = True
+            return {"type": "http.request", "body": self.body, "more_body": False}
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """For the application: the answer, to which headers are added."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(raw=list(message.get("headers", ())))
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            for name, value in self._echo(self.headers.get(HTTP_EXTENSION_HEADER)).items():
+                headers.setdefault(name, value)
+            message = {**message, "headers": headers.raw}
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._whole = True
+        await self._send(message)
+
+    async def refuse(self, refused: Refused) -> None:
+        """Answers instead of the application; an answer that has begun is brought to its end."""
+        if self._whole:
+            return
+        if self._status:
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        body = json.dumps(refusal(self.path, self.call.id, refused.status, refused.reason, str(refused))).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **refused.headers}
+        if refused.close or (self._more and self._has_body()):
+            headers["Connection"] = "close"
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": refused.status, "headers": raw})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def end(self, seconds: float) -> None:
+        """Cuts the application off then, unless it is done."""
+        if self.cut:
+            self.cut.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    def done(self, seconds: float) -> Done:
+        """How it went."""
+        route = getattr(self.scope.get("route"), "path", "")
+        return Done(self.scope["method"], route, self.call, self._status or GONE, seconds, self.owner)
+
+    def _has_body(self) -> bool:
+        return "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
+
+
+def require_host(headers: Headers, names: frozenset[str], server: tuple[str, int | None] | None) -> None:
+    """Refuses a request for another host: a page elsewhere whose name was made to lead here (DNS rebinding)."""
+    found = _HOST.fullmatch(headers.get("host", "").lower())
+    if not found:
+        raise Refused(400, "INVALID_HOST", "the request has to name this server in one Host header")
+    if (found[1] or found[2]) not in names | {server[0].lower() if server else ""}:
+        sentence = "this server does not go by the name in the Host header; `holdfast serve --allow-host` adds names"
+        raise Refused(421, "UNKNOWN_HOST", sentence)
+
+
+def require_origin(headers: Headers) -> None:
+    """Refuses what a web page sends that this server has not given out itself."""
+    origin = headers.get("origin")
+    if origin is not None and _place(origin) != headers.get("host", "").lower():
+        raise Refused(403, "FOREIGN_ORIGIN", "this server takes no requests from web pages of other origins")
+
+
+def key_in(headers: Headers) -> str:
+    """The key that a request brings, "" for none."""
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return (bearer.strip() if scheme.lower() == "bearer" else "") or headers.get(API_KEY_HEADER, "").strip()
+
+
+def look_at(request: _Request, depth: int) -> Call:
+    """What the request calls; refuses a body that the parsers behind would stumble over.
+
+    That is one that is no text, is nested too deeply, or has a number that is not finite.
+    """
+    body = request.body
+    try:
+        if b"\0" in body:
+            raise Refused(400, "NOT_TEXT", "the body has to be JSON in UTF-8")
+        body.decode()
+    except UnicodeDecodeError:
+        raise Refused(400, "NOT_TEXT", "the body has to be JSON in UTF-8") from None
+    if deeper_than(body, depth):
+        raise Refused(400, "TOO_DEEP", f"the body is nested more than {depth} levels deep")
+    if body and is_a2a(request.path) and not is_json(request.headers.get("content-type", JSON)):
+        sentence = f"the body has to be JSON, with the Content-Type {JSON} or application/a2a+json"
+        raise Refused(415, "CONTENT_TYPE_NOT_SUPPORTED", sentence)
+    try:
+        said = json.loads(body, parse_constant=_number, parse_float=_number, parse_int=_whole) if body else None
+    except _NotFinite:
+        raise Refused(
+            400, "NOT_FINITE", "a number in the body is not finite: JSON has no NaN and no Infinity"
+        ) from None
+    except ValueError:
+        said = None  # what is no JSON is told so behind, in the words of the binding
+    return call_of(request.scope["method"], request.path, said)
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a media type is JSON's, or one that is built on it."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == JSON or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def deeper_than(body: bytes, depth: int) -> bool:
+    """Whether JSON text nests objects and lists deeper than that; what is not JSON is judged alike."""
+    if body.count(b"[") + body.count(b"{") <= depth:
+        return False
+    brackets = _TEXT.sub(b"", body).translate(None, _NO_BRACKETS)
+    return any(level > depth for level in accumulate(map(_STEPS.__getitem__, brackets)))
+
+
+class _NotFinite(Exception):
+    """A number that the parsers behind take, and cannot write again."""
+
+
+def _number(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    raise _NotFinite
+
+
+def _whole(text: str) -> int:
+    if len(text) <= DIGITS:
+        return int(text)
+    raise _NotFinite
+
+
+def _place(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""

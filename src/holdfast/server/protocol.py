@@ -1,0 +1,109 @@
+"""HTTP/1.1 for clients that cannot be trusted to be quick: uvicorn's protocol with the clocks that it lacks.
+
+A connection is closed that has not sent a whole request's head in time, or that leaves unread what was sent to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from holdfast.server.settings import Limits
+
+PROGRESS_BYTES = 64 * 1024  # that a slow reader has to take in each period
+LINGER_SECONDS = 1.0  # for which a client may go on sending what is no longer wanted, before it is cut off
+
+
+class ImpatientProtocol(H11Protocol):
+    """One connection; ``partial(ImpatientProtocol, limits)`` is what uvicorn makes them with."""
+
+    def __init__(self, limits: Limits, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._head: asyncio.TimerHandle | None = None
+        self._reader: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait for the first head; every byte that stays unsent is to be noticed."""
+        super().connection_made(cast("asyncio.Transport", _Lingering(self, transport)))
+        transport.set_write_buffer_limits(high=0)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clocks."""
+        self._forget()
+        if self._reader:
+            self._reader.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes in what came; a head that has begun has to end in time."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget()
+        elif self._head is None:
+            self._await_head()
+
+    def pause_writing(self) -> None:
+        """Something stays unsent: the client has to go on reading."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """All has been sent."""
+        super().resume_writing()
+        if self._reader:
+            self._reader.cancel()
+            self._reader = None
+
+    @property
+    def is_sent_more(self) -> bool:
+        """Whether the client is still sending a request that has been answered."""
+        return self.cycle is not None and self.cycle.response_complete and self.cycle.more_body
+
+    def _await_head(self) -> None:
+        self._head = self.loop.call_later(self._limits.header_seconds, self.transport.close)
+
+    def _forget(self) -> None:
+        if self._head:
+            self._head.cancel()
+            self._head = None
+
+    def _await_reader(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        self._reader = self.loop.call_later(self._limits.send_seconds, self._require_progress, unsent)
+
+    def _require_progress(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() > before - PROGRESS_BYTES:
+            self.transport.abort()
+        else:
+            self._await_reader()
+
+
+class _Lingering:
+    """A transport whose ``close`` lets the client read the answer to what it has not sent to its end.
+
+    To close at once would reset the connection, and the answer may be lost with it.
+    """
+
+    def __init__(self, protocol: ImpatientProtocol, transport: asyncio.Transport) -> None:
+        self._protocol, self._transport, self._lingers = protocol, transport, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._lingers or not self._protocol.is_sent_more or self._transport.is_closing():
+            self._transport.close()
+            return
+        self._lingers = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._protocol.loop.call_later(LINGER_SECONDS, self._transport.close)

@@ -1,0 +1,336 @@
+"""What the server does not let through: hosts and origins, large, deep and slow requests, too many of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from holdfast.server.guard import Buckets, deeper_than
+from tests.acceptance.limited import limited, read_all
+from tests.acceptance.serving import message, nap, planned, text
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+INSIDE = ("Traceback", "/work", ".py", "site-packages", "/tmp", "/root")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with limited(
+        tmp_path_factory.mktemp("limits"),
+        hosts=("agent.example",),
+        body_bytes=10_000,
+        header_seconds=0.4,
+        body_seconds=0.4,
+        send_seconds=0.4,
+        streams=2,
+        rate=1e6,
+        burst=10**6,
+    ) as here:
+        yield here
+
+
+def sentence(answer: httpx.Response) -> str:
+    """The one sentence of a refusal, whatever its binding."""
+    assert answer.headers["content-type"] == "application/json"
+    assert not any(word in answer.text for word in INSIDE), answer.text
+    said = answer.json()["error"]
+    return said if isinstance(said, str) else said["message"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST:99", "[::1]", "[::1]:1", "agent.example:80"])
+def test_own_names_are_served(server, host):
+    assert server.http.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1:80"])
+def test_other_names_are_refused_before_anything_else(server, host):
+    for path in ("/healthz", "/.well-known/agent-card.json", "/a2a/rest/tasks", "/metrics"):
+        answer = server.http.get(path, headers={"Host": host})
+        assert answer.status_code == 421
+        assert "--allow-host" in sentence(answer)
+
+
+@pytest.mark.parametrize("host", ["", "a b", "user@localhost", "[::1", "localhost:port", "localhost/x"])
+def test_what_is_no_host_is_refused(server, host):
+    answer = server.http.get("/healthz", headers={"Host": host})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://localhost:1", "http://[", "file://"])
+def test_pages_of_other_origins_are_refused(server, origin):
+    body = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {}}
+    answer = server.http.post("/a2a", json=body, headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert "origin" in sentence(answer)
+    assert server.http.options("/a2a", headers={"Origin": origin}).status_code == 403
+
+
+def test_its_own_page_may_ask(server):
+    assert server.http.get("/a2a/rest/tasks", headers={"Origin": f"http://127.0.0.1:{server.port}"}).status_code == 200
+
+
+def test_body_declared_too_large_is_not_read(server):
+    with server.connect() as bare:
+        bare.sendall(b"POST /a2a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10001\r\n\r\n")
+        answer = read_all(bare)  # nothing of the body was sent, and yet there is an answer, and an end
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in answer.lower()
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == -32600
+
+
+def test_client_that_waits_to_send_is_told_so_before(server):
+    with server.connect() as bare:
+        bare.sendall(b"POST /a2a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\nExpect: 100-continue\r\n\r\n")
+        assert read_all(bare).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("length", ["99999999999999999999999999", "10001"])
+def test_declared_length_of_any_size(server, length):
+    with server.connect() as bare:
+        bare.sendall(f"POST /a2a/rest/message:send HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert read_all(bare).startswith((b"HTTP/1.1 4",))
+
+
+def test_body_that_grows_too_large_is_not_read_on(server):
+    with server.connect() as bare:
+        bare.sendall(b"POST /a2a/rest/message:send HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(11):  # the last one is too much; the body never ends
+            bare.sendall(b"3e8\r\n" + b" " * 1000 + b"\r\n")
+        answer = read_all(bare)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    body = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert body["error"]["details"][0]["reason"] == "TOO_LARGE"
+
+
+def test_large_body_from_an_ordinary_client_gets_its_answer(server):
+    for _ in range(20):
+        answer = server.http.post("/a2a", content=b" " * 3_000_000)
+        assert answer.status_code == 413
+        assert sentence(answer) == "a request may have at most 10,000 bytes"
+
+
+def test_largest_body_is_served(server):
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {}}).encode()
+    answer = server.http.post("/a2a", content=body + b" " * (10_000 - len(body)))
+    assert "result" in answer.json()
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' * (depth // 2) + b"[" * (depth - depth // 2) + b"]" * (depth - depth // 2) + b"}" * (depth // 2)
+
+
+@pytest.mark.parametrize("path", ["/a2a", "/a2a/rest/message:send"])
+def test_depth_65_is_refused_and_64_is_not(server, path):
+    answer = server.http.post(path, content=nested(65))
+    assert answer.status_code == 400
+    assert sentence(answer) == "the body is nested more than 64 levels deep"
+    assert "nested" not in server.http.post(path, content=nested(64)).text
+    assert server.http.post(path, content=b"[" * 9_999).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "content", ["[[[".encode("utf-16"), "[".encode("utf-32"), b"[\x00[\x00", b"\xff\xfe", b"\xc3("]
+)
+def test_what_is_not_utf8_is_refused(server, content):
+    for path in ("/a2a", "/a2a/rest/message:send"):
+        answer = server.http.post(path, content=content)
+        assert answer.status_code == 400
+        assert "UTF-8" in sentence(answer)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1E+400", "9" * 5000])
+def test_numbers_that_are_not_finite_are_refused(server, number):
+    request = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {"metadata": {"x": ["HERE"]}}}
+    body = json.dumps(request).replace('"HERE"', number)
+    for path in ("/a2a", "/a2a/rest/tasks/x:pause"):
+        answer = server.http.post(path, content=body)
+        assert answer.status_code == 400
+        assert "finite" in sentence(answer)
+    assert server.http.post("/a2a", content=body.replace(number, f'"{number}", 1e300, {"9" * 300}')).status_code == 200
+
+
+def test_what_is_no_json_is_told_so_by_the_binding(server):
+    answer = server.http.post("/a2a", content='{"jsonrpc"')
+    assert (answer.status_code, answer.json()["error"]["code"]) == (200, -32700)
+    assert server.http.post("/a2a/rest/message:send", content='{"jsonrpc"').status_code == 400
+
+
+def test_brackets_in_texts_are_no_depth():
+    assert not deeper_than(json.dumps({"a": "[" * 1000, 'b"[\\': ["]" * 99]}).encode(), 2)
+    assert deeper_than(json.dumps({"a": "[" * 1000, 'b"[\\': [[]]}).encode() + b"[" * 3, 2)
+    assert deeper_than(b'"\\"' + b"[" * 1000 + b'" ' + nested(65), 64)
+
+
+@pytest.mark.parametrize("part", [b"[", b'"', b"[]", b'"[', b"\\", b'["\\', b"[]{}" * 3])
+def test_depth_of_two_megabytes_is_found_in_little_time(part):
+    began = time.process_time()
+    deeper_than(part * ((2 << 20) // len(part)), 64)
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", GET[:-2], b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_head_that_does_not_end_in_time(server, sent):
+    with server.connect() as bare:
+        bare.sendall(sent)
+        began = time.monotonic()
+        read_all(bare)
+        assert 0.2 < time.monotonic() - began < 5
+
+
+def test_head_that_dribbles_in(server):
+    with server.connect() as bare:
+        began = time.monotonic()
+        try:
+            for byte in b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 1000:
+                bare.sendall(bytes([byte]))
+                bare.settimeout(0.02)
+                try:
+                    assert bare.recv(1000) == b""
+                    break
+                except TimeoutError:
+                    pass
+        except ConnectionError:
+            pass
+        assert 0.2 < time.monotonic() - began < 5
+
+
+def test_second_head_of_a_connection_has_to_end_in_time_too(server):
+    with server.connect() as bare:
+        bare.sendall(GET)
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += bare.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        bare.sendall(b"GET /hea")
+        began = time.monotonic()
+        assert read_all(bare) == b""
+        assert 0.2 < time.monotonic() - began < 4  # it would be let be for 5 s if nothing had come
+
+
+def test_half_open_client_does_not_stay(server):
+    with server.connect() as bare:
+        bare.shutdown(socket.SHUT_WR)
+        began = time.monotonic()
+        assert read_all(bare) == b""
+        assert time.monotonic() - began < 5
+
+
+def test_head_of_any_length_is_not_kept(server):
+    with server.connect() as bare:
+        with suppress(ConnectionError):
+            bare.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 1_000_000)
+        assert read_all(bare)[:12] in (b"HTTP/1.1 400", b"")
+
+
+def test_body_that_does_not_come_in_time(server):
+    with server.connect() as bare:
+        bare.sendall(b"POST /a2a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        began = time.monotonic()
+        answer = read_all(bare)
+        assert 0.2 < time.monotonic() - began < 5
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in answer.lower()
+
+
+def test_request_of_many_seconds_is_not_cut_off(server):
+    """The clocks are for heads, bodies and readers, not for work."""
+    began = time.monotonic()
+    done = server.rpc("SendMessage", {"message": planned(nap("n", 1.2))}).json()
+    assert done["result"]["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert time.monotonic() - began > 1.2
+
+
+def ask_without_reading(bare: socket.socket, request: bytes, until: float) -> None:
+    bare.settimeout(0.5)
+    while time.monotonic() < until:
+        with suppress(TimeoutError):
+            bare.sendall(request * 100)
+
+
+def test_reader_that_stops_reading_is_cut_off(server):
+    request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with server.connect(receive_bytes=4096) as bare:
+        began = time.monotonic()
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):  # no orderly end: what was unread is dropped
+            ask_without_reading(bare, request, began + 20)
+        assert time.monotonic() - began < 20
+    assert server.http.get("/healthz").status_code == 200
+
+
+def test_streams_of_one_owner_are_limited(server):
+    task = server.rpc("SendMessage", {"message": planned(nap("n", 60)), "configuration": {"returnImmediately": True}})
+    id_ = task.json()["result"]["task"]["id"]
+    url, body = "/a2a", {"jsonrpc": "2.0", "id": 7, "method": "SubscribeToTask", "params": {"id": id_}}
+    with server.http.stream("POST", url, json=body) as one, server.http.stream("POST", url, json=body) as two:
+        assert [one.status_code, two.status_code] == [200, 200]
+        told = two.iter_lines()
+        assert next(told).startswith("data:")
+        third = server.rpc("SubscribeToTask", {"id": id_})
+        assert third.status_code == 429
+        assert third.headers["retry-after"] == "1"
+        assert third.json()["id"] == 7
+        assert "2 streams" in sentence(third)
+        assert server.http.get(f"/a2a/rest/tasks/{id_}:subscribe").status_code == 429
+        started = server.rpc("SendStreamingMessage", {"message": message(text("never begun"))})
+        assert started.status_code == 429
+        assert server.rpc("GetTask", {"id": id_}).status_code == 200
+        assert "holdfast_open_streams 2.0" in server.http.get("/metrics").text
+    until = time.monotonic() + 10
+    while "holdfast_open_streams 0.0" not in server.http.get("/metrics").text:
+        assert time.monotonic() < until
+    assert all(
+        one["id"] == id_ or "never" not in str(one) for one in server.http.get("/a2a/rest/tasks").json()["tasks"]
+    )
+    with server.http.stream("POST", url, json=body) as again:
+        assert again.status_code == 200
+    server.rpc("CancelTask", {"id": id_})
+
+
+def test_rate_is_limited_and_says_when_to_come_again(tmp_path):
+    with limited(tmp_path, rate=5, burst=5) as server:
+        answers = [server.http.get("/a2a/rest/tasks") for _ in range(8)]
+        refused = [one for one in answers if one.status_code == 429]
+        assert refused
+        assert [one.status_code for one in answers][:4] == [200] * 4
+        assert "5 a second" in sentence(refused[0])
+        assert refused[0].json()["error"]["status"] == "RESOURCE_EXHAUSTED"
+        assert server.http.get("/healthz").status_code == 200  # who looks after the server is not turned away
+        time.sleep(int(refused[0].headers["retry-after"]))
+        assert server.http.get("/a2a/rest/tasks").status_code == 200
+
+
+def test_buckets_are_each_owners_own():
+    now = [0.0]
+    buckets = Buckets(2, 4, lambda: now[0])
+    assert [buckets.take("a") for _ in range(5)] == [0, 0, 0, 0, 0.5]
+    assert buckets.take("b") == 0
+    now[0] += 0.5
+    assert [buckets.take("a"), buckets.take("a")] == [0, 0.5]
+    now[0] += 1000
+    assert [buckets.take("a") > 0 for _ in range(5)] == [False] * 4 + [True]
+
+
+def test_every_answer_has_the_headers_that_browsers_heed(server):
+    for answer in (
+        server.http.get("/healthz"),
+        server.http.get("/nothing/here"),
+        server.rpc("ListTasks", {}),
+        server.http.get("/healthz", headers={"Host": "evil.example"}),
+    ):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+    assert server.rpc("ListTasks", {}).headers["cache-control"] == "no-store"
+    assert "public" in server.http.get("/.well-known/agent-card.json").headers["cache-control"]
+
+
+def test_requested_extension_is_echoed(server):
+    uri = "urn:holdfast:a2a:pause-resume:v1"
+    assert server.rpc("ListTasks", {}, A2A_Extensions=f"urn:other, {uri}").headers["a2a-extensions"] == uri
+    assert server.http.get("/a2a/rest/tasks", headers={"A2A-Extensions": uri}).headers["a2a-extensions"] == uri
+    assert "a2a-extensions" not in server.rpc("ListTasks", {}, A2A_Extensions="urn:other").headers
+    assert "a2a-extensions" not in server.rpc("ListTasks", {}).headers

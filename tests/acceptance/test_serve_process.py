@@ -1,0 +1,251 @@
+"""The server as a process: its end, its health, its figures, its log, and a second one beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from holdfast.checkpoints.database import Database
+from holdfast.server import health
+from tests.acceptance.serving import SLOW, Server, message, nap, planned, text
+
+QUICK = 4.0  # seconds in which a server has handed over, on a busy machine too
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("process")) as running:
+        yield running
+
+
+def log_of(server: Server) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in server.log().splitlines()]
+
+
+def figure(server: Server, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels."""
+    found = 0.0
+    for line in server.http.get("/metrics").text.splitlines():
+        key, _, value = line.rpartition(" ")
+        given = key.partition("{")[2]
+        if key.partition("{")[0] == name and all(f'{label}="{one}"' in given for label, one in labels.items()):
+            found += float(value)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signal_hands_over_ends_streams_and_exits_0(tmp_path, number):
+    with Server(tmp_path) as server:
+        task = server.run(nap("n", 60))
+        waiting: list[Any] = []
+        said = planned(nap("m", 60))
+        caller = threading.Thread(target=lambda: waiting.append(server.post("SendMessage", {"message": said})))
+        caller.start()
+        with server.stream("SubscribeToTask", {"id": task}) as stream:
+            assert stream.next()
+            server.until(task, "WORKING")
+            while len(server.rpc("ListTasks")["tasks"]) < 2:
+                time.sleep(0.02)
+            took = server.stop(number)
+            assert server.process
+            assert server.process.returncode == 0
+            assert took < QUICK
+            stream.rest()
+            assert stream.broken is None  # it was brought to its end
+        caller.join(SLOW)
+        assert waiting[0].status_code == 503
+        assert waiting[0].headers["retry-after"] == "1"
+        assert "going down" in waiting[0].json()["error"]["message"]
+        assert "Traceback" not in server.log()
+        assert not [line for line in log_of(server) if line["level"] in ("warning", "error", "critical")]
+        server.start()  # what was handed over is taken up, and the message that got no answer is known again
+        server.until(task, "WORKING")
+        again = server.rpc("SendMessage", {"message": said, "configuration": {"returnImmediately": True}})
+        assert len(server.rpc("ListTasks")["tasks"]) == 2
+        assert again["task"]["status"]["state"] == "TASK_STATE_WORKING"
+        assert [line for line in log_of(server) if line["message"] == f"took up task {task}"]
+
+
+def test_signals_that_come_together_end_it_once(tmp_path):
+    with Server(tmp_path) as server:
+        server.run(nap("n", 60))
+        assert server.process
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            server.process.send_signal(number)
+        assert server.process.wait(SLOW) == 0
+        assert "Traceback" not in server.log()
+
+
+def test_idle_connections_do_not_hold_it_up(tmp_path):
+    import socket
+
+    with Server(tmp_path) as server:
+        bare = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
+        bare[0].sendall(b"POST /a2a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+        bare[1].sendall(b"GET /he")
+        server.http.get("/healthz")
+        assert server.stop() < QUICK
+        assert server.process
+        assert server.process.returncode == 0
+        for one in bare:
+            one.close()
+
+
+def test_second_server_on_the_port_is_refused_in_a_sentence(server, tmp_path):
+    command = [sys.executable, "-m", "holdfast", "serve", "--db", str(tmp_path / "b.db"), "--port", str(server.port)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=SLOW, check=False)
+    assert second.returncode == 2
+    assert second.stderr == (
+        f"error: cannot listen on 127.0.0.1 port {server.port}: Address already in use; choose another\n"
+    )
+    assert not (tmp_path / "b.db").exists()
+    assert server.http.get("/healthz").status_code == 200
+
+
+def test_health_and_figures(server):
+    assert server.http.get("/healthz").json() == {"status": "ok"}
+    assert server.http.get("/readyz").json() == {"status": "ready"}
+    task = server.run(nap("n", 60))
+    server.until(task, "WORKING")
+    working, runs = figure(server, "holdfast_tasks", state="WORKING"), figure(server, "holdfast_runs")
+    assert working >= 1
+    assert runs >= 1
+    before = figure(server, "holdfast_http_requests_total", method="PauseTask", status="200")
+    paused = figure(server, "holdfast_pause_seconds_count")
+    server.rpc("PauseTask", {"id": task})
+    server.rest("POST", f"/tasks/{task}:pause")
+    assert figure(server, "holdfast_http_requests_total", method="PauseTask", status="200") == before + 2
+    assert figure(server, "holdfast_http_requests_total", route="/a2a/rest/tasks/{id}:pause", status="200") >= 1
+    assert figure(server, "holdfast_pause_seconds_count") == paused + 2
+    assert figure(server, "holdfast_tasks", state="WORKING") == working - 1
+    assert figure(server, "holdfast_tasks", state="PAUSED") >= 1
+    with server.stream("SubscribeToTask", {"id": task}) as stream:
+        stream.next()
+        assert figure(server, "holdfast_open_streams") == 1
+    server.rpc("CancelTask", {"id": task})
+
+
+def test_figures_do_not_grow_with_what_clients_make_up(server):
+    def size() -> int:
+        return len(server.http.get("/metrics").text.splitlines())
+
+    def bother(turn: int) -> None:
+        server.http.get(f"/made/up/{turn}")
+        server.http.request(f"VERB{turn}", "/a2a")
+        server.post(f"Method{turn}")
+        server.rest("GET", f"/tasks/none-{turn}")
+
+    bother(0)
+    before = size()
+    for turn in range(1, 20):
+        bother(turn)
+    assert size() == before
+
+
+def test_not_ready_while_the_database_cannot_be_written(tmp_path):
+    with Server(tmp_path) as server:
+        other = sqlite3.connect(server.db, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            began = time.monotonic()
+            answer = server.http.get("/readyz")
+            assert time.monotonic() - began < 3
+            assert answer.status_code == 503
+            assert list(answer.json()["failed"]) == ["database"]
+            assert str(tmp_path) not in answer.text
+            assert server.http.get("/healthz").status_code == 200
+        finally:
+            other.execute("ROLLBACK")
+            other.close()
+        until = time.monotonic() + SLOW
+        while server.http.get("/readyz").status_code != 200:
+            assert time.monotonic() < until
+
+
+async def test_not_ready_without_room_on_the_disk(tmp_path):
+    database = Database(tmp_path / "holdfast.db")
+    try:
+        assert await health.failures(database) == {}
+        assert list(await health.failures(database, room=1 << 62)) == ["disk"]
+    finally:
+        database.close()
+
+
+def test_log_is_one_object_per_line(server):
+    task = server.run(nap("n", 0))
+    server.until(task, "COMPLETED")
+    server.rest("GET", f"/tasks/{task}")
+    server.post("SendMessage", {"message": {"parts": 3}})
+    server.http.get("/nothing")
+    lines = log_of(server)
+    assert "Holdfast serves" in lines[0]["message"]
+    mine = [line for line in lines if line.get("task") == task]
+    (got,) = [line for line in mine if line["route"] == "/a2a/rest/tasks/{id}"]
+    assert got | {"at": "", "ms": 0} == {
+        "at": "",
+        "level": "info",
+        "logger": "holdfast.server.access",
+        "message": "request",
+        "verb": "GET",
+        "method": "GetTask",
+        "route": "/a2a/rest/tasks/{id}",
+        "status": 200,
+        "ms": 0,
+        "task": task,
+    }
+    assert got["ms"] > 0
+    assert "Traceback" not in server.log()
+
+
+def test_fault_inside_tells_the_client_nothing_and_the_log_everything(tmp_path):
+    with Server(tmp_path) as server:
+        task = server.run(nap("n", 0))
+        server.until(task, "COMPLETED")
+        other = sqlite3.connect(server.db)
+        other.execute("ALTER TABLE messages RENAME TO gone")
+        other.commit()
+        other.close()
+        answers = [server.post("GetTask", {"id": task}), server.rest("GET", f"/tasks/{task}")]
+        answers.append(server.post("SendMessage", {"message": message(text("x"))}))
+        for answer in answers:
+            assert "messages" not in answer.text
+            assert str(tmp_path) not in answer.text
+            assert "no such table" not in answer.text
+            assert "log has the reason" in answer.text
+        assert answers[1].status_code == 500
+        told = [line for line in log_of(server) if line["level"] == "error"]
+        assert told
+        assert any("gone" in str(line) or "messages" in str(line) for line in told)
+
+
+def test_terminal_gets_a_sentence(tmp_path):
+    import pty
+
+    with Server(tmp_path / "first") as first:
+        port = first.port
+    pid, terminal = pty.fork()
+    if pid == 0:
+        command = [sys.executable, "-m", "holdfast", "serve", "--db", str(tmp_path / "t.db"), "--port", str(port)]
+        os.execve(sys.executable, command, first.env)
+    received = b""
+    while b"hands its tasks over" not in received:
+        received += os.read(terminal, 65536)
+    os.write(terminal, b"\x03")
+    try:
+        while chunk := os.read(terminal, 65536):
+            received += chunk
+    except OSError:  # Linux says so when the other side is closed
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert received.startswith(b"Holdfast serves ")
+    assert b"Traceback" not in received

@@ -1,0 +1,1 @@
+"""The JavaScript SDK as an independent client of ``holdfast serve`` (``make js-client``)."""
