@@ -228,7 +228,11 @@ async def gate(services: Services, task: TaskRow, lease: Lease) -> Update:
                 now = services.clock()
                 task = await services.database.awrite(lambda db: control.resume(db, task.id, now), lease)
             else:
-                task = await answer(services, task.id, replies.answers_in(reply, open_))
+                given = replies.answers_in(reply, open_)
+                for edited in [one["edit"] for one in given.values() if isinstance(one, dict) and "edit" in one]:
+                    if task.owner:
+                        await _require_own(services, {"plan": edited}, task.owner)
+                task = await answer(services, task.id, given)
         except HoldfastError as error:
             return {"goto": "gate", "error": str(error)}
     return {"goto": "finish" if task.state in TERMINAL else None, "error": None}

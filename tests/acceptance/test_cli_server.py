@@ -377,7 +377,11 @@ def test_a_server_that_stays_away_leaves_the_task_to_it(there: Place, tmp_path: 
         assert refused.returncode == 2
         assert "cannot be reached" in one_sentence(refused)
     assert there.cli("doctor", "--server", away).returncode == 2
-    assert there.cli("show", "x", "--server", "localhost").returncode == 2
+    for wrong in ("localhost", "http://", "http://localhost:99999", "http://ann:secret@localhost:1"):
+        refused = there.cli("show", "x", "--server", wrong)
+        assert refused.returncode == 2
+        assert "named by its URL" in one_sentence(refused)
+        assert "secret" not in refused.stderr
 
 
 def test_the_report_is_brought_here(there: Place) -> None:
@@ -530,7 +534,7 @@ def test_a_key_shows_its_owners_tasks_and_is_never_printed(tmp_path: Path) -> No
         ("POST", "aaaa1/hold", b'{"subtask": "nobody"}', 404, "no subtask 'nobody'"),
         ("POST", "aaaa1/skip", b'{"subtask": "a"}', 409, "COMPLETED"),
         ("POST", "aaaa1/answer", b'{"answers": {}}', 422, "answers: "),
-        ("POST", "aaaa1/answer", b'{"answers": {"q1": 1}}', 409, "COMPLETED"),
+        ("POST", "aaaa1/answer", b'{"answers": {"q1": 1}}', 404, "no question 'q1'"),
     ],
 )
 def test_the_routes_refuse_with_a_status_and_a_sentence(

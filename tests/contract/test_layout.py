@@ -23,7 +23,7 @@ MODULES = sorted(
 )
 HEAVY = {"duckdb", "typst", "vl_convert", "jinja2"}
 INTERFACES = {"click", "rich"}  # what only the command line needs
-BINARY = {".png", ".ttf", ".woff2", ".pdf", ".parquet", ".ico", ".gif"}
+BINARY = {".gz", ".png", ".ttf", ".woff2", ".pdf", ".parquet", ".ico", ".gif"}
 MACHINE_PATHS = re.compile(r"(?<![\w.<>*-])/(?:work|root|home/\w+|Users/\w+|opt|mnt)/[\w.-]")
 PACKAGE_INDEX = re.compile(r"pypi\.org/simple|files\.pythonhosted\.org|--(?:extra-)?index-url|--find-links")
 

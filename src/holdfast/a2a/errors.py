@@ -39,6 +39,8 @@ def translated(illegal: type[a2a.A2AError] = a2a.UnsupportedOperationError) -> I
         if kind is None:
             log.exception("a request broke off")
             raise a2a.InternalError(message=INSIDE) from error
+        if isinstance(error, errors.UnknownTask):
+            raise kind(message=f"there is no task {error.task!r}") from error
         if isinstance(error, errors.IllegalMove):
             raise illegal(message=str(error), data={"state": error.state}) from error
         raise kind(message=str(error)) from error

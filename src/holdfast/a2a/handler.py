@@ -141,6 +141,8 @@ class Handler(RequestHandler):
             validate_history_length(params)
             size = params.page_size if params.HasField("page_size") else PAGE
             validate_page_size(size)
+            if params.status and params.status not in ON_THE_WIRE:
+                raise BadInput(f"there is no task state {params.status}")
             after = _position(params.page_token) if params.page_token else None
             which = {
                 "context_id": params.context_id or None,

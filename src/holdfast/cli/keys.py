@@ -21,6 +21,7 @@ def keys() -> None:
     """Make, list and revoke the keys that `holdfast serve` asks for.
 
     As soon as there is one, every request needs one; each name sees its own tasks only.
+    --db and --json may follow each of the commands.
     """
 
 

@@ -66,10 +66,7 @@ class Remote:
     """Asks one server; raises BadInput for a URL that is none."""
 
     def __init__(self, url: str) -> None:
-        at = httpx.URL(url) if re.match(r"https?://[^/\s]", url) else None
-        if at is None or not at.host:
-            raise BadInput(f"{url!r} is no server; give its URL, such as http://127.0.0.1:8420")
-        self.url, self._key = url.rstrip("/"), own_key()
+        self.url, self._key = _checked(url), own_key()
         self._http = httpx.AsyncClient(
             headers={HEADER: self._key} if self._key else {},
             timeout=httpx.Timeout(ANSWER_SECONDS, read=LATER + ANSWER_SECONDS),
@@ -85,40 +82,38 @@ class Remote:
 
     async def get(self, task: str) -> Task:
         """The task as it is now."""
-        return exchange.task_of(await self._get(_path(task)))
+        return await self._get(_path(task), exchange.task_of)
 
     async def newest(self, state: TaskState | None = None, limit: int | None = None) -> list[Task]:
         """Tasks, newest first."""
         found = list[Task]()
         while limit is None or len(found) < limit:
             size = PAGE if limit is None else min(PAGE, limit - len(found))
-            page = await self._get(API, state=state, limit=size, before=found[-1].id if found else None)
-            found += map(exchange.task_of, page["tasks"])
-            if len(page["tasks"]) < size:
+            page = await self._get(API, _tasks, state=state, limit=size, before=found[-1].id if found else None)
+            found += page
+            if len(page) < size:
                 break
         return found
 
     async def count(self, state: TaskState | None = None) -> int:
         """How many tasks there are."""
-        total: int = (await self._get(API, state=state, limit=1))["total"]
-        return total
+        return await self._get(API, lambda told: int(told["total"]), state=state, limit=1)
 
     async def standing(self, task: str) -> Standing:
         """What a page shows beyond the task."""
-        return exchange.standing_of(await self._get(f"{_path(task)}/standing"))
+        return await self._get(f"{_path(task)}/standing", exchange.standing_of)
 
     async def plan(self, task: str) -> dict[str, Any]:
         """The plan, as a plan file has it."""
-        made: dict[str, Any] = await self._get(f"{_path(task)}/plan")
-        return made
+        return await self._get(f"{_path(task)}/plan", lambda told: {"subtasks": told["subtasks"]})
 
     async def explain(self, task: str) -> Explanation:
         """What a resume would do there."""
-        return exchange.explanation_of(await self._get(f"{_path(task)}/explain"))
+        return await self._get(f"{_path(task)}/explain", exchange.explanation_of)
 
     async def question(self, task: str, question: str) -> Question:
         """A question, open or answered."""
-        return exchange.question_of(await self._get(f"{_path(task)}/questions/{quote(question, safe='')}"))
+        return await self._get(f"{_path(task)}/questions/{quote(question, safe='')}", exchange.question_of)
 
     async def change(self, task: str, act: str, how: Mapping[str, Any]) -> Task:
         """Does what the function ``act`` of checkpoints.control does; returns the task as it is then."""
@@ -127,12 +122,12 @@ class Remote:
             body = {"answers": {how["question_id"]: how["value"]}}
         elif "until" in body:
             body["until"] = timestamp(datetime.fromtimestamp(body["until"], UTC))
-        response = await self._ask(self._http.build_request("POST", f"{self.url}{_path(task)}/{act}", json=body))
-        return exchange.task_of(response.json())
+        request = self._http.build_request("POST", f"{self.url}{_path(task)}/{act}", json=body)
+        return self._made(await self._ask(request), exchange.task_of)
 
     async def told(self, task: str, after: int, wait: float) -> list[Event]:
         """The next events; if there are none, the server waits so long for one."""
-        return exchange.events_of(await self._get(f"{_path(task)}/events", after=after, wait=wait))
+        return await self._get(f"{_path(task)}/events", exchange.events_of, after=after, wait=wait)
 
     async def following(self, task: str, after: int = 0) -> AsyncIterator[Event | Task]:
         """The history until the task has ended, and the task itself whenever nothing comes.
@@ -201,12 +196,15 @@ class Remote:
         except httpx.HTTPError as error:
             raise self._lost(error) from None
 
-    async def _get(self, path: str, **query: Any) -> Any:
+    async def _get(self, path: str, make: Callable[[Any], Answer], **query: Any) -> Answer:
         given = {name: value for name, value in query.items() if value is not None}
-        response = await self._ask(self._http.build_request("GET", f"{self.url}{path}", params=given))
+        return self._made(await self._ask(self._http.build_request("GET", f"{self.url}{path}", params=given)), make)
+
+    def _made(self, response: httpx.Response, make: Callable[[Any], Answer]) -> Answer:
+        """What ``make`` makes of an answer; raises BadInput if it is no answer of ours."""
         try:
-            return response.json()
-        except ValueError:
+            return make(response.json())
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise self._foreign() from None
 
     async def _ask(self, request: httpx.Request) -> httpx.Response:
@@ -439,6 +437,22 @@ class Runner:
 
 async def _next(news: AsyncIterator[Answer]) -> Answer | None:
     return await anext(news, None)
+
+
+def _tasks(told: Any) -> list[Task]:
+    return [exchange.task_of(one) for one in told["tasks"]]
+
+
+def _checked(url: str) -> str:
+    """A server's URL without a slash at its end; raises BadInput if it is none."""
+    with suppress(httpx.InvalidURL):
+        at = httpx.URL(url)
+        if at.scheme in ("http", "https") and at.host and not (at.userinfo or at.query or at.fragment):
+            return url.rstrip("/")
+    raise BadInput(
+        f"a server is named by its URL, such as http://127.0.0.1:8420, not {url.rpartition('@')[2]!r}; a key is "
+        "given in HOLDFAST_API_KEY"
+    )
 
 
 def _path(task: str) -> str:

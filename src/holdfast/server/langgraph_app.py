@@ -106,7 +106,8 @@ class Launcher:
         thread = await self._thread(row.id)
         what, again = fate(thread, since, worked_here=row.id in self._services.database.owner.last)
         self._left[row.id] = self._services.clock() + again
-        if what == Fate.PAUSE and (not await self._pause(row) or thread is None):
+        stops = what == Fate.PAUSE and not row.rollback  # which nothing but its end stops
+        if stops and (not await self._pause(row) or thread is None):
             return
         if what != Fate.LEAVE:  # a run of a paused task comes to gate, and shows there that it waits
             await hf.take_up(row.id)
