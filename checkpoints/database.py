@@ -117,12 +117,12 @@ class _Worker:
 class Database:
     """The open file with its writer, its reader, its files and this process's identity as a runner."""
 
-    def __init__(self, path: str | Path, *, lease_seconds: float = leases.SECONDS) -> None:
+    def __init__(self, path: str | Path, *, lease_seconds: float = leases.SECONDS, serves: bool = False) -> None:
         self.path = Path(path).absolute()
         schema.open_file(self.path)
         side = self.path.with_name(self.path.name + ".d")
         self.files = Files(side / "files")
-        self.owner = leases.Owner(side / "runners", lease_seconds)
+        self.owner = leases.Owner(side / "runners", lease_seconds, serves=serves)
         self._writer = _Worker(self.path, "holdfast-writer", "BEGIN IMMEDIATE", read_only=False)
         self._reader = _Worker(self.path, "holdfast-reader", "BEGIN", read_only=True)
         self.connection = self._writer.db  # for the saver, whose methods run inside write()

@@ -132,8 +132,8 @@ class SwitchedOff(HoldfastError):
 class LeaseHeld(HoldfastError):
     """Another live runner works on the task."""
 
-    def __init__(self, task: str, owner: str) -> None:
-        self.task, self.owner = task, owner
+    def __init__(self, task: str, owner: str, *, by_server: bool = False) -> None:
+        self.task, self.owner, self.by_server = task, owner, by_server
         super().__init__(f"task {task} is being worked on by {owner}")
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from holdfast.checkpoints.errors import LeaseHeld, LeaseLost, StoreError
 
 SECONDS = 10.0
+SERVER = "server-"  # begins the last part of the name of an owner that takes up whatever nobody works on
 
 
 _owners: weakref.WeakSet[Owner] = weakref.WeakSet()
@@ -52,10 +53,10 @@ class Lease:
 class Owner:
     """This process's identity for one database, alive as long as its lock file is locked."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, *, serves: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.seconds, self._folder = seconds, folder
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{SERVER if serves else ''}{uuid.uuid4().hex}"
         self.held: dict[str, Lease] = {}
         self.last: dict[str, Lease] = {}  # the latest of each task that may still write here
         self._lock = _locked(self._path(self.name))
@@ -69,7 +70,7 @@ class Owner:
         row = db.execute("SELECT token, owner, expires_at FROM leases WHERE task = ?", (task,)).fetchone()
         token, owner, expires_at = row or (0, None, 0.0)
         if owner and self._alive(owner) and time.monotonic() < expires_at:
-            raise LeaseHeld(task_id, describe(owner))
+            raise LeaseHeld(task_id, describe(owner), by_server=f":{SERVER}" in owner)
         db.execute(
             "INSERT OR REPLACE INTO leases VALUES(?, ?, ?, ?)",
             (task, token + 1, self.name, time.monotonic() + self.seconds),
@@ -180,8 +181,8 @@ def check(db: sqlite3.Connection, lease: Lease) -> None:
 
 def describe(owner: str) -> str:
     """An owner for a person to read."""
-    host, pid, _ = owner.rsplit(":", 2)
-    return f"process {pid} on {host}"
+    host, pid, name = owner.rsplit(":", 2)
+    return f"{'the server, ' if name.startswith(SERVER) else ''}process {pid} on {host}"
 
 
 def _locked(path: Path) -> int:

@@ -83,7 +83,7 @@ class Holdfast:
         self.pause_resume = pause_resume
         self.serves = serves
         self._path, self._max_workers, self._registry = path, max_workers, registry
-        self._lease_options = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
+        self._database_options: dict[str, Any] = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._broken: dict[str, Exception] = {}
         self._wanted: set[str] = set()  # to be taken up when their present runner leaves them
@@ -128,7 +128,9 @@ class Holdfast:
 
     async def __aenter__(self) -> Holdfast:
         if self._elsewhere is None:
-            self.database = await asyncio.to_thread(Database, self._path, **self._lease_options)
+            self.database = await asyncio.to_thread(
+                Database, self._path, serves=self.serves > 0, **self._database_options
+            )
             self.services = orchestrator.make_services(self.database, self._registry, self._max_workers)
         builder = orchestrator.build(lambda: self.services, self._registry, drawn=False)
         self.graph = builder.compile(checkpointer=Saver(self.database), name="holdfast")

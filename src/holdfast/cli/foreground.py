@@ -23,7 +23,7 @@ from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.cli import ending
 from holdfast.cli.board import Board
 from holdfast.cli.common import Target, close_stdout
-from holdfast.cli.engine import Engine
+from holdfast.cli.engine import Engine, Following
 from holdfast.cli.exits import HANDED_OVER, STATES, report
 from holdfast.cli.keyboard import Keyboard
 from holdfast.cli.preflight import engine
@@ -104,8 +104,15 @@ def work(
 
 async def _work(stage: Stage, begin: Begin, told: int, ask: bool) -> None:
     signals = Signals(can_pause=stage.to.can_pause)
-    async with _engine(stage.to) as hf:
-        task = await begin(hf)
+    async with _engine(stage.to) as opened:
+        hf: Engine = opened
+        try:
+            task = await begin(hf)
+        except LeaseHeld as held:
+            if not held.by_server:
+                raise
+            hf = Following(opened, held.task)
+            task = await hf.get(held.task)
         board = stage.open(task, after=told)
         hf.listen(lambda news: _progress(board, news))
         keyboard = Keyboard(signals)

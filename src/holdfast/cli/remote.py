@@ -447,7 +447,8 @@ def _checked(url: str) -> str:
     """A server's URL without a slash at its end; raises BadInput if it is none."""
     with suppress(httpx.InvalidURL):
         at = httpx.URL(url)
-        if at.scheme in ("http", "https") and at.host and not (at.userinfo or at.query or at.fragment):
+        named = at.scheme in ("http", "https") and at.host and (at.port or 1) < 1 << 16
+        if named and not (at.userinfo or at.query or at.fragment):
             return url.rstrip("/")
     raise BadInput(
         f"a server is named by its URL, such as http://127.0.0.1:8420, not {url.rpartition('@')[2]!r}; a key is "
