@@ -50,9 +50,10 @@ def pause(
         mode, reason = max(mode, known["mode"], key=MODES.index), reason or known["reason"]
         if mode == known["mode"] and until == known.get("until"):
             return task
-    stop = {"mode": mode, "reason": reason, "at": known["at"] if known else now} | ({"until": until} if until else {})
+    stop = {"mode": mode, "reason": reason, "at": known["at"] if known else now}
+    stop |= {} if until is None else {"until": until}
     _set(db, task, state, {**task.stops, who: stop})
-    data = {"by": who, "mode": mode, "reason": reason} | ({"until": until} if until else {})
+    data = {"by": who, "mode": mode, "reason": reason} | ({} if until is None else {"until": until})
     news = [News("control", data={"do": "pause", **data})]
     events.append(db, task.number, news + [News("task.paused", data=data)] * (state != task.state), now)
     return tasks.get(db, task_id)
@@ -214,7 +215,7 @@ def wake(db: sqlite3.Connection, task_id: str, now: float) -> TaskRow:
 
 
 def _over(stops: Mapping[str, Mapping[str, Any]], now: float) -> list[str]:
-    return [who for who, stop in stops.items() if stop.get("until") and stop["until"] <= now]
+    return [who for who, stop in stops.items() if stop.get("until") is not None and stop["until"] <= now]
 
 
 def answer(

@@ -251,7 +251,7 @@ class Holdfast:
         """
         _known_mode(mode)
         self._require_switch("paused")
-        over = until.timestamp() if until else None
+        over = until.timestamp() if until is not None else None
         return await self._control(partial(control.pause, mode=mode, reason=reason, until=over), task_id)
 
     async def resume(self, task_id: str) -> Task:
@@ -415,7 +415,7 @@ class Holdfast:
         if self._elsewhere:
             row = await self.services.task(task_id)
             await self._elsewhere(row, await self._given(row))
-        elif not self.working_on(task_id):
+        elif not self.working_on(task_id) and self._has_room():  # else a server takes it up when it has
             await asyncio.shield(self._begin(task_id))  # a caller that gives up half-way leaves no lease behind
 
     async def _begin(self, task_id: str) -> None:
@@ -455,6 +455,7 @@ class Holdfast:
                 elif not isinstance(error, HoldfastError):
                     log.exception("the run of task %s broke off", task_id)
                 self._broken[task_id] = error.with_traceback(None)  # which would keep all that it saw
+                self._left[task_id] = self.services.clock() + LEFT_SECONDS
             finally:
                 lease = await self._give_back(lease)
 
@@ -507,6 +508,8 @@ class Holdfast:
                 await self._tend_once(self.services.clock())
             except HoldfastError:
                 log.debug("what is due could not be done now", exc_info=True)
+            except Exception:
+                log.exception("what is due could not be done now")  # and the next turn tries again
             with suppress(TimeoutError):
                 async with asyncio.timeout(TEND_SECONDS):
                     await self._roomy.wait()
@@ -526,14 +529,15 @@ class Holdfast:
 
         def nobodys(db: sqlite3.Connection) -> list[str]:
             free = (row.id for row in tasks.unsettled(db) if row.id not in mine and not owner.runner(db, row.number))
-            return list(islice((one for one in free if self._left.get(one, 0) <= now), self.serves - len(mine)))
+            return list(islice((one for one in free if one not in self._left), self.serves - len(mine)))
 
+        self._left = {task_id: until for task_id, until in self._left.items() if until > now}
         for task_id in await self.database.aread(nobodys):
-            self._left[task_id] = now + LEFT_SECONDS
             try:
                 await self.take_up(task_id)
                 log.info("took up task %s", task_id)
             except HoldfastError as error:
+                self._left[task_id] = now + LEFT_SECONDS
                 log.info("task %s is left to others: %s", task_id, error)
 
     async def _tend_once(self, now: float) -> None:

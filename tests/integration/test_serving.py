@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,29 @@ async def test_a_server_works_on_no_more_than_it_has_room_for(tmp_path: Path) ->
                 break
             await asyncio.sleep(0.02)
     assert most == 2
+
+
+async def test_what_is_resumed_waits_for_room_like_what_is_new(tmp_path: Path) -> None:
+    async with Holdfast.open(tmp_path / "h.db", serves=2) as server:
+        made = [await server.start(f"task {i}", plan=nap(0.3)) for i in range(6)]
+        for one in made:
+            await server.pause(one.id, mode="now")
+        while server.runs:
+            await asyncio.sleep(0.01)
+        for one in made:
+            await server.resume(one.id)
+            assert server.runs <= 2
+        for one in made:
+            async with asyncio.timeout(20):
+                assert (await server.wait(one.id)).state == TaskState.COMPLETED
+
+
+async def test_a_pause_whose_end_is_long_past_ends_at_once(tmp_path: Path) -> None:
+    async with Holdfast.open(tmp_path / "h.db") as hf:
+        task = await hf.start("x", plan=nap(0.5))
+        await hf.pause(task.id, until=datetime(1970, 1, 1, tzinfo=UTC))
+        async with asyncio.timeout(20):
+            assert (await hf.wait(task.id)).state == TaskState.COMPLETED
 
 
 async def test_a_new_task_is_its_starters_and_not_a_servers(tmp_path: Path) -> None:

@@ -65,38 +65,43 @@ async def told(ctx: TaskContext, what: Told) -> None:
 
 def history(db: sqlite3.Connection, task: str) -> list[str]:
     """The events of a task in order, each in a few words."""
-    return [
-        name_of([one.type, one.subtask, one.data.get("step"), one.data.get("do"), one.data.get("by")])
-        for one in events.read(db, task)
-    ]
+    return [_name(one) for one in events.read(db, task)]
+
+
+def _name(one: events.Event | events.News) -> str:
+    data = one.data or {}
+    return name_of([one.type, one.subtask, data.get("step"), data.get("do"), data.get("by")])
 
 
 def name_of(what: Sequence[str | None]) -> str:
     return " ".join(filter(None, what))
 
 
-def arm(event: int, when: str) -> Callable[[sqlite3.Connection], None]:
+def arm(event: int | str, when: str) -> Callable[[sqlite3.Connection], None]:
     """SIGKILL to this process around the commit that writes that event; gives the trace of the writer's connection.
 
-    What a commit brings is logged, by the number of its first event, so that each has to be tried only once.
+    An event is named by its number or, where its number may differ from run to run, in the words of ``name_of``.  What
+    a commit brings is logged, by the number of its first event, so that each has to be tried only once.
     """
-    first, last, append, commit = 0, 0, events.append, database._Worker._commit
+    first, last, brought, append, commit = 0, 0, set[str](), events.append, database._Worker._commit
 
     def appended(db: sqlite3.Connection, task: int, news: Sequence[events.News], now: float) -> int:
         nonlocal first, last
         if news:
             last = append(db, task, news, now)
             first = first or last - len(news) + 1
+            brought.update(map(_name, news))
         return last
 
     def strike(side: str) -> None:
-        if side == when and first <= event <= last and first:
+        if side == when and first and (event in brought if isinstance(event, str) else first <= event <= last):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def traced(sql: str) -> None:
         nonlocal first
         if sql == "ROLLBACK":
             first = 0
+            brought.clear()
         elif sql == "COMMIT":
             strike("before")
 
@@ -108,6 +113,7 @@ def arm(event: int, when: str) -> Callable[[sqlite3.Connection], None]:
             if first:
                 victim.log("commit", str(first))
             first = 0
+            brought.clear()
         return outcome
 
     events.append = appended
@@ -149,7 +155,7 @@ async def past(hf: Holdfast, task: str) -> list[str]:
     return await hf.database.aread(lambda db: history(db, task))
 
 
-def run(folder: Path, event: int, when: str) -> None:
+def run(folder: Path, event: int | str, when: str) -> None:
     signal.alarm(LIMIT)
     victim.open_log(folder)
     asyncio.run(play(folder, arm(event, when)))

@@ -28,7 +28,7 @@ class Scene(Watched):
         self.agents = {one["id"]: one for one in what["task"]["plan"]["subtasks"]}
         self.continues = what["task"].get("on_question") == "continue"
 
-    def run(self, event: int = 0, when: str = "") -> bool:
+    def run(self, event: int | str = 0, when: str = "") -> bool:
         """Whether the process was killed."""
         meanwhile = {"meanwhile": ANSWER} if self.continues else {}
         self.runner.order(folder=str(self.folder), event=event, when=when, **meanwhile)
@@ -36,7 +36,7 @@ class Scene(Watched):
         assert exit_ in ((0, -9) if event else (0,)), f"{exit_}: {self.shown()} {(self.folder / 'err').read_text()}"
         return bool(exit_)
 
-    def play(self, event: int = 0, when: str = "") -> list[str] | None:
+    def play(self, event: int | str = 0, when: str = "") -> list[str] | None:
         """Plays it to its end, with one kill at that event; the history as the kill left it, None without one."""
         left: list[str] | None = None
         for _ in range(6):
@@ -85,14 +85,14 @@ def _seqs(db: Any, task: str) -> list[int]:
 
 
 def kill_at_each(
-    events: Iterable[int], sides: Sequence[str], make: Callable[[str, Racer], Scene], runners: Sequence[Racer]
+    events: Iterable[int | str], sides: Sequence[str], make: Callable[[str, Racer], Scene], runners: Sequence[Racer]
 ) -> list[list[str]]:
     """Plays a new scene for each of these events and sides; what the kill's commit told, of each that was killed."""
     free: SimpleQueue[Racer] = SimpleQueue()
     for one in runners:
         free.put(one)
 
-    def kill(arrow: tuple[int, str]) -> list[str] | None:
+    def kill(arrow: tuple[int | str, str]) -> list[str] | None:
         event, when = arrow
         runner = free.get()
         try:
@@ -101,8 +101,11 @@ def kill_at_each(
             scene.check()
         finally:
             free.put(runner)
-        assert left is None or (len(left) < event if when == "before" else len(left) >= event)
-        return None if left is None else left[event - 1 :]
+        if left is None:
+            return None
+        at = left.index(event) + 1 if event in left else event if isinstance(event, int) else len(left) + 1
+        assert len(left) < at if when == "before" else len(left) >= at
+        return left[at - 1 :]
 
     with ThreadPoolExecutor(len(runners)) as pool:
         ends = list(pool.map(kill, [(event, when) for event in events for when in sides]))
