@@ -42,6 +42,7 @@ Provider = Callable[[], Services]
 Drawn = Callable[[], subtask.Graph]
 Orchestrator = CompiledStateGraph[State, None, Input, Output]
 API_USER = "langgraph_auth_user_id"  # under which the LangGraph API tells a run who made it; no client can set it there
+CHECKPOINTER = "__pregel_checkpointer"  # where LangGraph tells a node of the checkpointer that a graph runs with
 
 
 def build(
@@ -100,6 +101,8 @@ def _node(step: Step, provider: Provider, drawn: Drawn | None) -> _Node:
         configurable = config.get("configurable", {})
         thread_id = str(configurable.get("thread_id") or state.get("task") or uuid.uuid4())
         owner = str(configurable.get(API_USER) or "")
+        if configurable.get(CHECKPOINTER) is None:  # nobody could answer: what has a default takes it
+            state = {**state, "yes": True}
         task = await orchestration.open_task(services, thread_id, state, owner=owner)
         async with services.leased(task) as lease:
             update = await step(services, task, lease)

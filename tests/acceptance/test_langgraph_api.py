@@ -231,7 +231,7 @@ async def test_a_market_report_on_a_data_file_comes_through_the_api(
 ) -> None:
     data, out = tmp_path / "market.csv", tmp_path / "report"
     data.write_text(sales(), "utf-8")
-    asked = {"goal": "Market research report on bicycles", "data": [str(data)], "out": str(out)}
+    asked = {"goal": "Market research report on bicycles", "data": [str(data)], "out": str(out), "yes": True}
     thread = await new_thread(client)
     output = await client.runs.wait(thread, "holdfast", input=asked)
     assert output["status"] == "COMPLETED", output["error"]
@@ -394,8 +394,9 @@ async def keyed(server: Server) -> AsyncIterator[dict[str, str]]:
         try:
             yield made
         finally:
-            for name in made:
+            for name, _ in await hf.database.aread(keys.names):
                 await hf.database.awrite(partial(keys.revoke, name=name))
+            await hf.database.awrite(keys.off)
 
 
 async def test_with_keys_everybody_has_to_show_one_and_sees_only_what_is_theirs(
@@ -448,6 +449,19 @@ async def test_with_keys_everybody_has_to_show_one_and_sees_only_what_is_theirs(
             output = await bob.runs.wait(None, "holdfast", input={"goal": "try it", **wrong}, raise_error=False)
             assert output["__error__"]["error"] in ("BadInput", "UnknownTask")
         assert not await answered(lambda: bob.store.put_item(["a"], "b", {}))
+
+
+async def test_without_its_last_key_it_stays_closed(
+    client: LangGraphClient, server: Server, a2a: A2A, keyed: dict[str, str]
+) -> None:
+    async with Holdfast.open(server.database) as hf:
+        for name in keyed:
+            await hf.database.awrite(partial(keys.revoke, name=name))
+    async with get_client(url=server.url, api_key=keyed["ann"]) as ann:
+        for one in (client, ann):
+            with pytest.raises(AuthenticationError):
+                await one.threads.search()
+    assert (await a2a.http.get("/holdfast/a2a/rest/tasks", headers={"X-API-Key": keyed["ann"]})).status_code == 401
 
 
 def test_every_path_that_the_dockerfile_names_exists(tmp_path: Path) -> None:

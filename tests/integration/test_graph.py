@@ -2,12 +2,13 @@
 
 import asyncio
 import uuid
+from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from holdfast import Holdfast
+from holdfast import Holdfast, TaskContext, task_type
 from holdfast.checkpoints.errors import BadInput, InvalidPlan, LeaseHeld
 from holdfast.graphs.orchestrator import builder, graph, open_graph
 from tests.conftest import chain
@@ -135,3 +136,16 @@ async def test_two_runs_of_one_thread_do_not_both_work(tmp_path):
         (task,) = await hf.list()
         events = [event.type async for event in hf.events(task.id)]
         assert events.count("subtask.running") == 1
+
+
+@task_type("g_asks")
+async def asks(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext) -> Any:
+    """Asks for a year."""
+    return await ctx.ask("Which year?", default=2024)
+
+
+def test_without_a_checkpointer_nobody_can_answer_so_defaults_are_taken():
+    asked = {"goal": "x", "plan": {"subtasks": [{"id": "a", "type": "g_asks"}]}}
+    kept = builder.compile(checkpointer=InMemorySaver())
+    assert graph.invoke(asked)["status"] == "COMPLETED"
+    assert kept.invoke(asked, thread())["status"] == "INPUT_REQUIRED"

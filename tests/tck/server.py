@@ -106,9 +106,9 @@ class TckHandler(Handler):
     async def _begin(self, message: pb.Message, said: Incoming, owner: str) -> str:
         return await super()._begin(message, replace(said, plan=plan_for(message.message_id)), owner)
 
-    async def _follow_up(self, message: pb.Message, said: Incoming, context: ServerCallContext) -> None:
+    async def _follow_up(self, message: pb.Message, said: Incoming, context: ServerCallContext) -> str:
         """As the real one, but the answer to a question is the message's id, which says what happens next."""
-        await super()._follow_up(message, replace(said, text=message.message_id), context)
+        return await super()._follow_up(message, replace(said, text=message.message_id), context)
 
 
 def main() -> None:
