@@ -11,6 +11,7 @@ PYTHON :=
 ARGS :=
 DATA :=
 REFERENCE :=
+REPORT :=
 MIN := 60
 RUNS := 1000
 EXAMPLES := 20000
@@ -75,7 +76,12 @@ js-client: setup ## let the JavaScript SDK of A2A talk to a server (needs Node 2
 	npm install --prefix .holdfast/js --silent --no-audit --no-fund --no-package-lock --omit=peer --legacy-peer-deps
 	$(python) -m tests.js .holdfast/js
 
+axe: setup ## let axe-core judge reports in headless Chromium (REPORT=report.html…, else the sample's; needs npm)
+	@mkdir -p .holdfast/axe
+	npm install axe-core@4 --prefix .holdfast/axe --silent --no-audit --no-fund --no-package-lock
+	$(python) -m tests.axe .holdfast/axe/node_modules/axe-core/axe.min.js $(REPORT)
+
 clean: ## remove what these commands have made; the database under .holdfast/ stays
-	rm -rf .venv .venv-*/ build dist report reports src/*.egg-info benchmarks/out .holdfast/report-check .holdfast/tck .holdfast/js .langgraph_api
+	rm -rf .venv .venv-*/ build dist report reports src/*.egg-info benchmarks/out .holdfast/report-check .holdfast/tck .holdfast/js .holdfast/axe .langgraph_api
 	rm -rf .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache
 	find checkpoints graphs nodes src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -215,7 +215,7 @@ def pause_calls(contender: str, rep: int) -> dict[str, float]:
     async def measure(path: Path) -> dict[str, float]:
         async with serving(path) as (server, _):
             chance, taken = random.Random(rep), list[float]()
-            made = [await server.send(naps(*(chance.uniform(0.5, 2.5) for _ in range(200)))) for _ in range(WORKING)]
+            made = [await server.send(naps(*(chance.uniform(0.5, 2.5) for _ in range(60)))) for _ in range(WORKING)]
             await asyncio.sleep(3)
             for _ in range(PAUSES):
                 task = chance.choice(made)

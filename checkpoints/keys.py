@@ -1,6 +1,8 @@
 """API keys: who may use the server.  A key is shown once; the file has its SHA-256 only.
 
 A key is 32 random bytes, so its hash needs no salt and no slow function: there is nothing to guess.
+
+From the first key on requests have to show one, and that stays so when the last is revoked: a row in ``meta`` says it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Iterable
 from holdfast.checkpoints.errors import BadInput
 
 PREFIX = "hf_"
+ASKED = "keys_asked"  # the row in meta
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -33,6 +36,22 @@ def revoke(db: sqlite3.Connection, name: str) -> None:
     """Makes a key worthless at once; raises BadInput if there is none of that name."""
     if not db.execute("DELETE FROM keys WHERE name = ?", (name,)).rowcount:
         raise BadInput(f"there is no key of {name!r}")
+    db.execute("INSERT OR IGNORE INTO meta VALUES(?, 'yes')", (ASKED,))
+
+
+def asked(db: sqlite3.Connection) -> bool:
+    """Whether requests have to show a key: there is one, or there was one and nobody has called ``off`` since."""
+    (found,) = db.execute(
+        "SELECT EXISTS(SELECT 1 FROM keys) OR EXISTS(SELECT 1 FROM meta WHERE key = ?)", (ASKED,)
+    ).fetchone()
+    return bool(found)
+
+
+def off(db: sqlite3.Connection) -> None:
+    """Asks for keys no more; raises BadInput while there is one."""
+    if found := [name for name, _ in names(db)]:
+        raise BadInput(f"there are keys still, of {', '.join(found)}; revoke them first")
+    db.execute("DELETE FROM meta WHERE key = ?", (ASKED,))
 
 
 def names(db: sqlite3.Connection) -> list[tuple[str, float]]:

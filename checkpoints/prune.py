@@ -6,6 +6,7 @@ What a resume needs is never touched: a task that has not ended keeps all its ro
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import time
 from collections import defaultdict
@@ -25,12 +26,16 @@ _ENDED = ", ".join(f"'{state}'" for state in sorted(TERMINAL))
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was forgotten, how many bytes that gave back, and how many drafts were left by writers that were killed."""
+    """What was forgotten, how many bytes that gave back, and how many drafts were left by writers that were killed.
+
+    ``uploads`` are the files of forgotten tasks, and of tasks that never came to be, which clients had sent.
+    """
 
     tasks: int
     files: int
     bytes: int
     drafts: int = 0
+    uploads: int = 0
 
 
 def prune(database: Database, before: float, *, keep: int = 0) -> Pruned:
@@ -43,12 +48,32 @@ def prune(database: Database, before: float, *, keep: int = 0) -> Pruned:
     wanted = database.read(_hashes)
     stored = [path for path in database.files.all() if path.name not in wanted and _before(path, young)]
     removed = _remove(stored)
+    given = _remove_uploads(database, set(forgotten), young)
     database.compact()
     shrunk = max(0, size - _size(database))
-    return Pruned(forgotten, len(removed), shrunk + sum(left), len(left))
+    return Pruned(len(forgotten), len(removed), shrunk + sum(left) + sum(given), len(left), len(given))
 
 
-def _forget(db: sqlite3.Connection, before: float, keep: int) -> int:
+def uploads(database: Database) -> Path:
+    """Where files that came with messages lie, a folder for each task."""
+    return database.path.with_name(database.path.name + ".d") / "uploads"
+
+
+def _remove_uploads(database: Database, forgotten: set[str], young: float) -> list[int]:
+    """Removes what came with forgotten tasks, and what is left of messages that began none; returns the sizes."""
+    folders = [path for path in uploads(database).glob("*") if path.is_dir()]
+    old = {path.name for path in folders if _before(path, young)}  # a younger one may be of a message under way
+    known = database.read(lambda db: {task_id for (task_id,) in db.execute("SELECT id FROM tasks")})
+    sizes = list[int]()
+    for folder in folders:
+        if folder.name in forgotten | (old - known):
+            sizes += _remove([path for path in folder.rglob("*") if path.is_file()])
+            shutil.rmtree(folder, ignore_errors=True)
+    return sizes
+
+
+def _forget(db: sqlite3.Connection, before: float, keep: int) -> list[str]:
+    """Forgets the tasks; returns their ids."""
     rows = db.execute(
         f"SELECT number, id FROM tasks WHERE state IN ({_ENDED}) AND updated_at < ? "
         "AND number NOT IN (SELECT number FROM tasks ORDER BY number DESC LIMIT ?)",
@@ -70,7 +95,7 @@ def _forget(db: sqlite3.Connection, before: float, keep: int) -> int:
         "DELETE FROM results WHERE number NOT IN (SELECT result FROM subtasks WHERE result IS NOT NULL "
         "UNION SELECT result FROM steps WHERE result IS NOT NULL)"
     )
-    return len(rows)
+    return [task_id for _, task_id in rows]
 
 
 def _handed_out_drafts(db: sqlite3.Connection) -> list[Path]:

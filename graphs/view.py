@@ -33,10 +33,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How much of a task: so many of its newest messages (None: all), and whether its artifacts."""
+    """How much of a task: so many of its newest messages, of so many characters (None: all), and its artifacts."""
 
     history: int | None = None
     artifacts: bool = True
+    characters: int | None = None
 
 
 ALL = Wanted()
@@ -57,7 +58,7 @@ def of_row(database: Database, db: sqlite3.Connection, row: TaskRow, wanted: Wan
         row,
         row.state not in (TaskState.PAUSED, TaskState.SUBMITTED) or tasks.has_begun(db, row.number),
         in_flight(database, db, row),
-        messages.load(db, row.number, wanted.history),
+        messages.load(db, row.number, wanted.history, most=wanted.characters),
         questions.pending(db, row.number),
         tasks.artifacts(db, row.number) if wanted.artifacts else [],
         last_results(db, row.number) if completed and wanted.artifacts else None,

@@ -47,6 +47,14 @@ class Artifact(TypedDict):
     bytes: int
 
 
+class Record(TypedDict):
+    """What a task has stored of itself so far."""
+
+    plan: list[dict[str, Any]]  # its subtasks in the plan's order, each with its ``state``
+    answers: dict[str, dict[str, Any]]  # by subtask, then by key of the question
+    events: list[dict[str, Any]]  # the numbered history, as every interface shows it
+
+
 class Effects(Protocol):
     """The effects behind a context, each of them durable when the call returns."""
 
@@ -62,6 +70,7 @@ class Effects(Protocol):
     async def artifact(self, name: str, data: bytes | Path, media_type: str | None) -> Artifact: ...
     def progress(self, done: float, total: float) -> None: ...
     async def messages(self) -> list[str]: ...
+    async def record(self) -> Record: ...
 
 
 class _Log(logging.LoggerAdapter[logging.Logger]):
@@ -186,6 +195,10 @@ class TaskContext:
     async def messages(self) -> list[str]:
         """What its client has said to the task since it began, as text, oldest first."""
         return await self._effects.messages()
+
+    async def record(self) -> Record:
+        """The task as it is stored now: its plan, its answers and its history, for a report on the run itself."""
+        return await self._effects.record()
 
     async def store(self, data: bytes | str | os.PathLike[str]) -> str:
         """Keeps bytes, text or the file at a path for later subtasks, once by content; returns its sha256."""

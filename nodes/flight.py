@@ -24,7 +24,7 @@ from holdfast.checkpoints.events import News
 from holdfast.checkpoints.files import hand_out
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
-from holdfast.nodes.context import Artifact, TaskContext, Unanswered
+from holdfast.nodes.context import Artifact, Record, TaskContext, Unanswered
 from holdfast.nodes.registry import TaskType, require_json
 from holdfast.nodes.scheduler import Asked, Completed, Event, Failed, Stopped
 from holdfast.nodes.services import Services
@@ -216,6 +216,21 @@ class Durable:
         task = self._lease.task
         said = await self._services.database.aread(lambda db: messages.load(db, task, after=messages.FIRST))
         return [one.text for one in said if one.role == "user" and one.text]
+
+    async def record(self) -> Record:
+        """Plan, answers and history, read in one look."""
+        task, task_id = self._lease.task, self._task.id
+
+        def read(db: Any) -> Record:
+            rows = subtasks.load(db, task)
+            answers = {row.id: questions.answers(db, task, row.id) for row in rows}
+            return Record(
+                plan=[{**row.spec, "state": row.state.value} for row in rows],
+                answers={subtask: given for subtask, given in answers.items() if given},
+                events=[event.to_json() for event in events.read(db, task_id, limit=-1)],
+            )
+
+        return await self._services.database.aread(read)
 
 
 class Undoing(Durable):

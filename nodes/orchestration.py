@@ -86,7 +86,8 @@ async def _require_own(services: Services, state: State, owner: str) -> None:
 
 
 def _reads(services: Services, subtask: Subtask) -> bool:
-    return subtask.type in services.registry and services.registry.get(subtask.type).reads is not None
+    kind = services.registry.get(subtask.type) if subtask.type in services.registry else None
+    return kind is not None and (kind.reads is not None or bool(kind.files and subtask.params.get(kind.files)))
 
 
 async def create_task(
@@ -251,7 +252,7 @@ async def answer(
 
     def change(db: sqlite3.Connection) -> TaskRow:
         for message in said:
-            messages.keep(db, task_id, message, now)
+            messages.keep(db, task_id, message, now, answers=True)
         for id_, value in values.items():
             control.answer(db, task_id, id_, value, now, who=who)
         return tasks.get(db, task_id)

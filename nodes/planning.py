@@ -23,7 +23,7 @@ class PlanParams(BaseModel):
     feedback: list[str] = []  # why earlier plans were rejected; the rules have no other plan to offer
 
 
-@task_type("plan")
+@task_type("plan", files="data")
 async def plan(params: PlanParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Decompose a goal into subtasks with dependencies, or say why it is not for this planner."""
     try:

@@ -37,7 +37,10 @@ class InvalidTaskType(HoldfastError):
 
 @dataclass(frozen=True, slots=True)
 class TaskType:
-    """One registered type; ``version`` rises when equal inputs would give another result."""
+    """One registered type; ``version`` rises when equal inputs would give another result.
+
+    ``files`` is the parameter that lists files, if there is one: a client may only name there what is handed out to it.
+    """
 
     name: str
     body: Body
@@ -47,6 +50,7 @@ class TaskType:
     compensate: Compensation | None = None
     uncertain: Uncertain = "repeat"
     reads: Callable[[Any], Iterable[Path]] | None = None
+    files: str | None = None
 
     async def undo(self, params: Any, result: Any, ctx: TaskContext) -> None:
         """Runs the compensation, which the type has to have."""
@@ -125,6 +129,7 @@ def task_type(
     compensate: Compensation | None = None,
     uncertain: Uncertain = "repeat",
     reads: Callable[[Any], Iterable[Path]] | None = None,
+    files: str | None = None,
     registry: Registry = REGISTRY,
 ) -> Callable[[Body], Body]:
     """Registers an async function ``(params, inputs, ctx)`` as the task type ``name``; returns it unchanged.
@@ -132,6 +137,8 @@ def task_type(
     ``compensate``, an async function ``(params, result, ctx)``, undoes what the type did, when a task is rolled back.
     ``uncertain`` is what happens to a step that was begun before a crash and has no receipt: ``repeat`` it, ``ask`` a
     person, or ``fail``.  ``reads`` tells the files that the typed parameters name: their content is an input as well.
+    ``files`` is the name of a parameter that is a list of files' names: in the plan of a server's client they are
+    looked up among the files that it may read, and replaced by their full paths.
 
     Raises InvalidTaskType if the function is not async, does not take three parameters, or types the first with
     something other than a pydantic model (``dict`` means: no validation).
@@ -139,7 +146,7 @@ def task_type(
 
     def register(body: Body) -> Body:
         params, description = _params_model(name, body), inspect.getdoc(body) or ""
-        registry.register(TaskType(name, body, params, description, version, compensate, uncertain, reads))
+        registry.register(TaskType(name, body, params, description, version, compensate, uncertain, reads, files))
         return body
 
     return register

@@ -29,6 +29,7 @@ class Column:
     high_tenth: float = 0.0
     negatives: int = 0
     zeros: int = 0
+    adds_up: bool = False  # its parts were seen to add up to a total, so it may be summed
 
     @property
     def numeric(self) -> bool:
@@ -56,20 +57,23 @@ class Column:
         return any(len(cell) > 1 and cell[0] == "0" and cell.isdigit() for cell in self.sample)
 
 
-def measure_columns(engine: Engine, names: list[str], rows: int) -> list[Column]:
-    """Every column of the table ``data``, in its order."""
+def measure_columns(engine: Engine, names: list[str], rows: int, stated: str = "") -> list[Column]:
+    """Every column of the table ``data``, in its order; in ``stated`` no cell is missing, whatever it says."""
     step = max(rows // SAMPLE_ROWS, 1)
     sampled = engine.rows(
         f"SELECT * EXCLUDE (row_id) FROM (SELECT *, row_number() OVER () AS row_id FROM data) WHERE row_id % {step} = 1"
         if step > 1
         else "SELECT * FROM data"
     )
-    return [_measured(engine, name, rows, [row[name] for row in sampled[: 2 * SAMPLE_ROWS]]) for name in names]
+    return [
+        _measured(engine, name, rows, [row[name] for row in sampled[: 2 * SAMPLE_ROWS]], coded=name != stated)
+        for name in names
+    ]
 
 
-def _measured(engine: Engine, name: str, rows: int, cells: list[str | None]) -> Column:
+def _measured(engine: Engine, name: str, rows: int, cells: list[str | None], *, coded: bool) -> Column:
     stated = [cell.strip() for cell in cells if cell is not None]
-    codes = _occurring(engine, name, values.missing_codes(stated))
+    codes = _occurring(engine, name, values.missing_codes(stated)) if coded else ()
     sample = tuple(cell for cell in stated if cell and cell.lower() not in codes)
     form = values.number_form(sample)
     found = engine.row(_statistics(name, codes, form))

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from holdfast.nodes.data import names
 from holdfast.nodes.data.columns import Column
-from holdfast.nodes.data.engine import literal, quoted
+from holdfast.nodes.data.engine import Engine, literal, quoted
 
 _YEAR = re.compile(r"^(1[5-9]|20)\d\d$")
+_KINDS = ("flow", "stock")
+_ALL = (*_KINDS, "intensive", "id")
 LEAST_YEARS = 3
 LEAST_PARTS = 2
 
@@ -27,6 +30,7 @@ class Fold:
     parts: dict[str, str]
     part: str  # name of the new column that holds the part
     value: str  # name of the new column that holds the number
+    summed: bool = False  # one of the parts is the sum of the others
 
     @property
     def columns(self) -> list[str]:
@@ -43,7 +47,7 @@ class Fold:
         return f"WITH wide AS ({wide}) {rows}"
 
 
-def find_fold(columns: list[Column], file_name: str) -> Fold | None:
+def find_fold(engine: Engine, columns: list[Column], file_name: str) -> Fold | None:
     """How to make the table long, or None if it is so already."""
     years = [column for column in columns if _YEAR.match(column.name.strip()) and (column.numeric or not column.filled)]
     if len(years) >= LEAST_YEARS:
@@ -52,7 +56,9 @@ def find_fold(columns: list[Column], file_name: str) -> Fold | None:
             PurePath(file_name).stem if PurePath(file_name).stem not in kept else f"{PurePath(file_name).stem} value"
         )
         return Fold(kept, {column.name: column.name.strip() for column in years}, _free("year", kept), value)
-    return _side_by_side(columns)
+    if any(_names_parts(column) for column in columns):
+        return None
+    return _side_by_side(columns) or _bare_parts(engine, columns, PurePath(file_name).stem)
 
 
 def _free(name: str, taken: list[str]) -> str:
@@ -60,13 +66,11 @@ def _free(name: str, taken: list[str]) -> str:
 
 
 def _side_by_side(columns: list[Column]) -> Fold | None:
-    if any(_names_parts(column) for column in columns):
-        return None
     numeric = [column for column in columns if column.numeric and not names.suggests(column.name, "time")]
     for at, rest in ((-1, slice(None, -1)), (0, slice(1, None))):
         group = _largest(numeric, at)
         parts = {column.name: " ".join(names.words(column.name)[rest]) for column in group}
-        if len(group) >= LEAST_PARTS and all(parts.values()) and len(set(parts.values())) == len(parts):
+        if len(group) >= LEAST_PARTS and all(parts.values()) and not _measures(parts.values()):
             kept = [column.name for column in columns if column.name not in parts and column not in numeric]
             value = names.words(group[0].name)[at]
             kept += [
@@ -74,6 +78,40 @@ def _side_by_side(columns: list[Column]) -> Fold | None:
             ]
             return Fold(kept, parts, _free("part", kept), _free(value, kept))
     return None
+
+
+def _measures(parts: Collection[str]) -> bool:
+    """Whether what tells the columns apart are measures (exports beside production), or nothing."""
+    return len(set(parts)) < len(parts) or any(names.suggests(part, kind) for part in parts for kind in _KINDS)
+
+
+def _bare_parts(engine: Engine, columns: list[Column], stem: str) -> Fold | None:
+    """Numbers under bare names (``coal, gas, wind``) beside a time.
+
+    They are parts of one measure if one column is the sum of the others in at least 95 % of rows, or if the file's
+    name says what they measure and theirs do not.
+    """
+    parts = [column for column in columns if column.numeric and not names.suggests(column.name, "time")]
+    if len(parts) < LEAST_PARTS or len(parts) == len(columns):
+        return None
+    plain = not any(names.suggests(part.name, kind) or names.unit_of(part.name) for part in parts for kind in _ALL)
+    summed = len(parts) > LEAST_PARTS and _has_total(engine, parts)
+    if not summed and not (plain and any(names.suggests(stem, kind) for kind in ("flow", "stock"))):
+        return None
+    kept = [column.name for column in columns if column not in parts]
+    return Fold(
+        kept, {part.name: part.name for part in parts}, _free("part", kept), _free(stem, [*kept, "part"]), summed
+    )
+
+
+def _has_total(engine: Engine, parts: list[Column]) -> bool:
+    numbers = [f"coalesce({part.number}, 0)" for part in parts]
+    hits = ", ".join(
+        f"count_if({number} > 0 AND abs({' + '.join(numbers)} - 2 * {number}) <= 0.005 * {number}) AS c{at}"
+        for at, number in enumerate(numbers)
+    )
+    row = engine.row(f"SELECT count(*) AS n, {hits} FROM data")
+    return row["n"] >= 3 and any(row[f"c{at}"] >= 0.95 * row["n"] for at in range(len(parts)))
 
 
 def _names_parts(column: Column) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-Grain = Literal["year", "quarter", "month"]
+Grain = Literal["year", "quarter", "month", "week"]
 MeasureKind = Literal["flow", "stock", "intensive"]
 
 
@@ -41,6 +41,7 @@ class Time(BaseModel):
     sql: str
     grain: Grain
     finer: bool = False  # rows have dates finer than the grain
+    week: str = ""  # SQL of a week's first day, where weeks are shown by month
 
 
 class Measure(BaseModel):
@@ -63,6 +64,8 @@ class Entity(BaseModel):
     company: bool
     sql: str
     totals: list[str] = []  # values that are sums of the others
+    spellings: dict[str, str] = {}  # variants of one name, each with the spelling that is used
+    text: str = ""  # SQL of the name as the file spells it
 
 
 class ColumnRole(BaseModel):
@@ -82,6 +85,7 @@ class Partial(BaseModel):
     usual: int
     first: str
     last: str
+    why: Literal["periods", "rows", "value"] = "periods"  # what is too few or too low
 
 
 class Finding(BaseModel):
@@ -91,6 +95,14 @@ class Finding(BaseModel):
     extent: str
     done: str
     effect: str
+
+
+class Question(BaseModel):
+    """What the values cannot prove; without ``options`` any short text answers it."""
+
+    key: str
+    prompt: str
+    options: list[str]
 
 
 class Roles(BaseModel):
@@ -104,6 +116,7 @@ class Roles(BaseModel):
     fold: list[str] = []  # columns folded into (entity, value)
     columns: list[ColumnRole]
     assumptions: list[str] = []
+    answered: list[str] = []  # what somebody has decided when asked
 
 
 class Profile(BaseModel):
@@ -114,6 +127,7 @@ class Profile(BaseModel):
     cells_sql: str  # "WITH cells AS (…)", to stand before every stored query
     data_sql: str  # makes the table ``data`` from the files
     roles: Roles
+    questions: list[Question] = []  # what the values could not prove, answered or not
     rows: int
     files: list[FileInfo]
     notes: list[str]

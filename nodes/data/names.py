@@ -18,7 +18,8 @@ _FLOW = {
     "spend", "spending", "gross", "emissions", "rainfall", "precipitation", "energy", "mwh", "kwh", "gwh", "twh",
     "kt", "barrels", "boxes", "purchases", "bookings", "nights", "cases", "permits", "starts", "cars", "vehicles",
     "pieces", "antall", "menge", "absatz", "umsatz", "ventes", "ventas", "cantidad", "produced", "generated",
-    "shipped", "harvested", "catch", "landings", "wins",
+    "shipped", "harvested", "catch", "landings", "wins", "profit", "profits", "income", "earnings", "cost", "costs",
+    "expenditure", "loss", "losses", "fees", "tickets", "admissions",
 }  # fmt: skip
 _STOCK = {
     "population", "people", "persons", "inhabitants", "stores", "outlets", "employees", "employment", "employed",
@@ -30,7 +31,7 @@ _INTENSIVE = {
     "price", "prices", "rate", "ratio", "pct", "percent", "percentage", "share", "shares", "index", "score",
     "rating", "temperature", "temp", "yield", "mean", "avg", "average", "median", "margin", "per", "density",
     "close", "open", "high", "low", "nav", "humidity", "speed", "expectancy", "fertility", "mpg", "weight",
-    "height", "age", "elevation", "concentration", "ppm", "wind", "pressure", "ph", "intensity", "probability",
+    "height", "age", "elevation", "concentration", "ppm", "pressure", "ph", "intensity", "probability",
     "rank", "level", "quality", "efficiency", "growth", "change", "delta", "celsius", "fahrenheit", "degrees",
     "interest", "cpi", "inflation", "multiple", "max", "min",
 }  # fmt: skip
@@ -59,7 +60,7 @@ _HARM = {
 }  # fmt: skip
 _TIME = {
     "year", "yr", "date", "time", "month", "quarter", "period", "week", "day", "timestamp", "datetime", "season",
-    "jahr", "annee", "ano", "dato",
+    "jahr", "annee", "ano", "dato", "datum", "fecha", "epoch", "ts", "created", "recorded", "observed",
 }  # fmt: skip
 _UNITS = {
     "usd": "USD", "eur": "EUR", "gbp": "GBP", "nok": "NOK", "sek": "SEK", "dkk": "DKK", "chf": "CHF", "jpy": "JPY",
@@ -69,6 +70,13 @@ _UNITS = {
     "units": "units", "passengers": "passengers", "people": "people", "persons": "persons", "dollars": "dollars",
     "euros": "euros", "vehicles": "vehicles", "cars": "cars", "registrations": "registrations",
 }  # fmt: skip
+_COUNTED = {  # names of measures that say themselves what is counted
+    "quantity", "qty", "count", "counts", "antall", "cantidad", "registered", "registrations", "deliveries",
+    "shipments", "orders", "transactions", "visits", "visitors", "arrivals", "passengers", "trips", "rides", "births",
+    "downloads", "purchases", "bookings", "nights", "permits", "starts", "cars", "vehicles", "pieces", "wins",
+    "bottles", "tickets", "admissions",
+}  # fmt: skip
+_SIGNS = {"$": "dollars", "€": "EUR", "£": "GBP", "%": "%"}
 _IN_BRACKETS = re.compile(r"[(\[]\s*([^()\[\]]{1,24}?)\s*[)\]]\s*$")
 _INVARIANT = {"series", "species", "means"}
 
@@ -79,10 +87,10 @@ def words(name: str) -> list[str]:
 
 
 def suggests(name: str, kind: str) -> bool:
-    """Whether a word of the name is one of a kind: flow, stock, intensive, company, category, id, time, harm."""
+    """Whether a word of the name is of a kind: flow, stock, intensive, company, category, id, time, harm, counted."""
     lexicon = {
         "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY, "category": _CATEGORY, "id": _ID,
-        "time": _TIME, "harm": _HARM,
+        "time": _TIME, "harm": _HARM, "counted": _COUNTED | _STOCK | _HARM,
     }[kind]  # fmt: skip
     found = words(name)
     return any(word in lexicon for word in found) or (kind == "intensive" and "%" in found)
@@ -96,6 +104,12 @@ def unit_of(name: str) -> str:
     if "%" in parts:
         return "%"
     return _UNITS.get(parts[-1], "") if parts else ""
+
+
+def unit_in(cells: Iterable[str]) -> str:
+    """The unit that all cells carry as a sign, such as ``$5.00`` or ``12 %``; empty if they do not."""
+    found = {next((sign for sign in _SIGNS if sign in cell), "") for cell in cells}
+    return _SIGNS.get(found.pop(), "") if len(found) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from holdfast.nodes.data import names
-from holdfast.nodes.data.cells import Window, cells_sql, find_window
+from holdfast.nodes.data.cells import cells_sql
 from holdfast.nodes.data.columns import measure_columns
 from holdfast.nodes.data.engine import Engine, connect, literal
 from holdfast.nodes.data.fold import find_fold
 from holdfast.nodes.data.models import Collected, Profile
+from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.roles import decide_roles
+from holdfast.nodes.data.window import Window, find_window
 
 
 @contextmanager
@@ -31,27 +34,33 @@ def opened_cells(cells: Path) -> Iterator[Engine]:
         yield engine
 
 
-def understand(engine: Engine, collected: Collected, target: Path) -> tuple[Profile, Window]:
+def understand(
+    engine: Engine, collected: Collected, target: Path, answers: Mapping[str, str] | None = None
+) -> tuple[Profile, Window]:
     """Decides roles and window and writes the cells to ``target``; the profile's ``cells`` hash is left empty.
 
-    Raises BadInput if the table has no time, no number or no row with both.
+    ``answers`` are those known so far; what else would have to be asked is in the profile's ``questions``.  Raises
+    BadInput if the table has no time, no number or no row with both.
     """
     where = " with ".join(file.name for file in collected.files[:3])
+    asked = Inquiry(answers or {})
     columns = measure_columns(engine, collected.columns, collected.rows)
     data_sql = collected.sql
-    if fold := find_fold(columns, collected.files[0].name):
+    if fold := find_fold(engine, columns, collected.files[0].name):
         engine.run(f"CREATE TABLE long AS {fold.sql('SELECT * FROM data')}")
         engine.run("CREATE OR REPLACE VIEW data AS SELECT * FROM long")
         data_sql = f"CREATE VIEW data AS {fold.sql(collected.sql.removeprefix('CREATE VIEW data AS '))}"
-        columns = measure_columns(engine, fold.columns, collected.rows * len(fold.parts))
-    roles = decide_roles(engine, columns, where)
+        columns = measure_columns(engine, fold.columns, collected.rows * len(fold.parts), fold.part)
+        columns = [replace(column, adds_up=fold.summed and column.name == fold.value) for column in columns]
+    roles = decide_roles(engine, columns, where, asked)
     if fold:
         roles.fold = list(fold.parts)
-        roles.assumptions.append(
+        asked.assumptions.append(
             f"the columns {', '.join(list(fold.parts)[:4])}{' …' if len(fold.parts) > 4 else ''} hold one measure side"
             " by side"
         )
-    window = find_window(engine, roles, where)
+    window = find_window(engine, roles, where, asked)
+    roles.assumptions, roles.answered = asked.assumptions, asked.answered
     sql = cells_sql(roles, window.after, window.through)
     engine.run(f"COPY ({sql} SELECT * FROM cells ORDER BY period, entity) TO {literal(str(target))} (FORMAT parquet)")
     profile = Profile(
@@ -60,6 +69,7 @@ def understand(engine: Engine, collected: Collected, target: Path) -> tuple[Prof
         cells_sql=sql,
         data_sql=data_sql,
         roles=roles,
+        questions=asked.questions,
         rows=collected.rows,
         files=collected.files,
         notes=collected.notes,

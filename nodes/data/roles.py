@@ -6,17 +6,19 @@ When it is not sure that a measure may be summed, it is not.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 from holdfast.checkpoints.errors import BadInput
-from holdfast.nodes.data import names
+from holdfast.nodes.data import names, relations
 from holdfast.nodes.data.columns import Column, exact_distinct
-from holdfast.nodes.data.engine import Engine, literal
+from holdfast.nodes.data.engine import Engine
 from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Roles, Time
+from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.times import find_time
 
 MOST_ENTITIES = 500
-_TOTAL_NAMES = "^(grand )?(total|all|sum|overall|world|alle|gesamt|totalt|i alt)( .*)?$"
+MOST_CODES = 100  # different whole numbers that may stand for names
 
 
 @dataclass(slots=True)
@@ -24,8 +26,8 @@ class Draft:
     """Roles while they are being decided."""
 
     columns: list[Column]
+    asked: Inquiry
     roles: dict[str, ColumnRole] = field(default_factory=dict)
-    assumptions: list[str] = field(default_factory=list)
 
     def give(self, column: Column, role: str, why: str) -> None:
         """Settles a column's role; the first reason stands."""
@@ -42,25 +44,25 @@ class Draft:
         return [column for column in self.columns if column.name not in self.roles]
 
 
-def decide_roles(engine: Engine, columns: list[Column], where: str) -> Roles:
+def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inquiry) -> Roles:
     """The roles of the table ``data``; raises BadInput if nothing can be measured or dated in ``where``."""
-    draft = Draft(columns)
-    time, assumed = find_time(engine, draft.columns, where)
-    draft.assumptions += assumed
+    draft = Draft(columns, asked)
+    time = find_time(engine, draft.columns, where, asked)
     for column in draft.columns:
         if column.name in time.columns:
-            draft.give(column, "time", f"{time.form}; one period is a {time.grain}")
-    _set_apart(engine, draft)
+            divided = "; a week in two months is divided by its days†" if time.week else ""
+            draft.give(column, "time", f"{time.form}; one period is a {time.grain}{divided}")
+    _set_apart(engine, draft, time)
     shares = {
         column.name: scale
         for column in draft.free()
         if column.numeric and (scale := _given_share(engine, column, time))
     }
-    measure_column = _pick_measure(draft, set(shares), where)
-    measure = _measure(draft, measure_column)
-    entity = _entity(engine, draft, time, measure)
+    categories = _categories(engine, draft, time)
+    measure = _measure(draft, _pick_measure(draft, set(shares), categories, where))
+    entity = _entity(engine, draft, categories, time, measure)
     share = next((name for name in shares if entity and name != measure.column), "")
-    _rest(draft, share)
+    _rest(engine, draft, share, measure)
     return Roles(
         time=time,
         measure=measure,
@@ -68,23 +70,40 @@ def decide_roles(engine: Engine, columns: list[Column], where: str) -> Roles:
         share=share,
         share_scale=shares.get(share, 100.0),
         columns=[draft.roles[column.name] for column in draft.columns],
-        assumptions=draft.assumptions,
     )
 
 
-def _set_apart(engine: Engine, draft: Draft) -> None:
-    """Columns that cannot be measure or category: empty, constant, ids and codes."""
+def _set_apart(engine: Engine, draft: Draft, time: Time) -> None:
+    """Columns that cannot be measure or category: empty, constant, twice the same, ids and codes."""
     for column in draft.free():
         if not column.filled:
             draft.give(column, "empty", "no cell is filled")
         elif column.distinct <= 1:
             draft.give(column, "constant", "the same in every row")
-        elif column.numeric and column.whole and (names.suggests(column.name, "id") or column.coded):
+    for name, other in relations.copies(engine, draft.free()).items():
+        column = next(column for column in draft.columns if column.name == name)
+        draft.give(column, "copy", f"the same as “{other}” in every row; dropped")
+    for column in draft.free():
+        if column.numeric and column.whole and (names.suggests(column.name, "id") or column.coded):
             draft.give(column, "id", "numbers that name something; never summed")
         elif column.numeric and names.suggests(column.name, "id") and not column.whole:
             draft.give(column, "position", "coordinates; never summed")
+        elif _counts_rows(column):
+            draft.give(column, "id", "every row has the next higher number; never summed")
         elif not column.numeric and column.distinct > 0.5 * column.filled and column.filled > 20:
             draft.give(column, "text", "values nearly all differ; never grouped")
+
+
+def _counts_rows(column: Column) -> bool:
+    """Whole numbers that only rise from row to row, one for each row, and whose name speaks of no measure."""
+    if not column.numeric or not column.whole or column.filled <= 20 or column.filled < column.rows:
+        return False
+    if any(names.suggests(column.name, kind) for kind in ("flow", "stock", "intensive")):
+        return False
+    numbers = [float(cell) for cell in column.sample] if column.form == "plain" else []
+    return (
+        column.distinct > 0.9 * column.filled and all(a < b for a, b in itertools.pairwise(numbers)) and bool(numbers)
+    )
 
 
 def _given_share(engine: Engine, column: Column, time: Time) -> float:
@@ -101,8 +120,8 @@ def _given_share(engine: Engine, column: Column, time: Time) -> float:
     return 0.0
 
 
-def _pick_measure(draft: Draft, shares: set[str], where: str) -> Column:
-    candidates = [column for column in draft.free() if column.numeric]
+def _pick_measure(draft: Draft, shares: set[str], categories: list[Column], where: str) -> Column:
+    candidates = [column for column in draft.free() if column.numeric and column not in categories]
     if not candidates:
         candidates = [column for column in draft.columns if column.numeric and draft.role_of(column) == "constant"]
         for column in candidates:
@@ -114,9 +133,21 @@ def _pick_measure(draft: Draft, shares: set[str], where: str) -> Column:
         )
     usual = [column for column in candidates if column.name not in shares] or candidates
     best = max(usual, key=lambda column: (_RANK[_kind(column)[0]], names.suggests(column.name, "flow"), column.filled))
-    if rivals := [column.name for column in usual if column is not best and _kind(column)[0] == _kind(best)[0]]:
-        draft.assumptions.append(f"the measure is “{best.name}”, not {' or '.join(f'“{name}”' for name in rivals[:3])}")
-    return best
+    rivals = [column for column in usual if column is not best and _kind(column)[0] == _kind(best)[0]]
+    if not rivals:
+        return best
+    others = [column.name for column in rivals]
+    chosen = draft.asked.choose(
+        "measure",
+        f"Which column is to be measured? {_listed(best, rivals)} could be.",
+        [best.name, *others],
+        "the measure is “{}”" + f", one of {len(others) + 1} columns that could be",
+    )
+    return next(column for column in usual if column.name == chosen)
+
+
+def _listed(best: Column, rivals: list[Column]) -> str:
+    return " or ".join(f"“{column.name}”" for column in [best, *rivals][:4])
 
 
 _RANK: dict[MeasureKind, int] = {"flow": 3, "stock": 2, "intensive": 1}
@@ -124,12 +155,28 @@ _RANK: dict[MeasureKind, int] = {"flow": 3, "stock": 2, "intensive": 1}
 
 def _kind(column: Column) -> tuple[MeasureKind, str]:
     """The class of a measure and why.  An intensive word beats a flow word: a sales price is a price."""
+    return _kind_by_values(column) or _kind_by_name(column) or _kind_guessed(column)
+
+
+def _kind_by_values(column: Column) -> tuple[MeasureKind, str] | None:
+    if column.adds_up:
+        return "flow", "its parts add up to one of them; summed over time and parts"
+    if names.unit_in(column.sample) == "%":
+        return "intensive", "its cells say percent; never summed"
+    return None
+
+
+def _kind_by_name(column: Column) -> tuple[MeasureKind, str] | None:
     if names.suggests(column.name, "intensive"):
         return "intensive", "its name says price, rate, share or level; never summed"
     if names.suggests(column.name, "stock"):
         return "stock", "its name says a stock; summed over the parts, averaged over time"
     if names.suggests(column.name, "flow"):
         return "flow", "its name says an amount per period; summed over time and parts"
+    return None
+
+
+def _kind_guessed(column: Column) -> tuple[MeasureKind, str]:
     spread = column.high_tenth / column.low_tenth if column.low_tenth > 0 else (50.0 if column.high_tenth > 50 else 0.0)
     if column.whole and not column.negatives and column.high >= 1000 and spread >= 20:
         return "flow", "whole numbers ≥ 0 of very different size; taken as an amount that can be summed"
@@ -138,45 +185,82 @@ def _kind(column: Column) -> tuple[MeasureKind, str]:
 
 def _measure(draft: Draft, column: Column) -> Measure:
     kind, why = _kind(column)
-    unit = names.unit_of(column.name)
+    unit = names.unit_of(column.name) or names.unit_in(column.sample)
     draft.give(column, f"measure ({kind})", why)
-    if not names.suggests(column.name, kind):
-        draft.assumptions.append(
-            f"“{column.name}” is"
-            f" {'an amount that can be summed' if kind == 'flow' else 'a level that cannot be summed'}"
-        )
+    if not (_kind_by_values(column) or _kind_by_name(column)):
+        sums, level = "an amount that can be summed", "a level that cannot be summed"
+        if draft.asked.has("measure"):
+            draft.asked.assumptions.append(f"“{column.name}” is {sums if kind == 'flow' else level}")
+        else:
+            prompt = f"What is “{column.name}”? Nothing in the file shows whether it may be summed."
+            options = [sums, level] if kind == "flow" else [level, sums]
+            chosen = draft.asked.choose("measure", prompt, options, f"“{column.name}” is {{}}")
+            kind = "flow" if chosen == sums else "intensive"
+            draft.roles[column.name].role = f"measure ({kind})"
+    if not unit and not (column.whole and names.suggests(column.name, "counted")):
+        unit = draft.asked.unit(column.name)
     return Measure(column=column.name, kind=kind, why=why, unit=unit, sql=column.number, whole=column.whole)
 
 
-def _entity(engine: Engine, draft: Draft, time: Time, measure: Measure) -> Entity | None:
-    candidates = [column for column in draft.free() if _could_be_entity(engine, column, time)]
+def _categories(engine: Engine, draft: Draft, time: Time) -> list[Column]:
+    """Columns by whose values rows can be grouped, in order of the file."""
+    return [column for column in draft.free() if _could_be_entity(engine, column, time)]
+
+
+def _entity(engine: Engine, draft: Draft, categories: list[Column], time: Time, measure: Measure) -> Entity | None:
+    candidates = [column for column in categories if not draft.role_of(column)]
+    for name, upper in relations.inside(engine, candidates).items():
+        lower = next(column for column in candidates if column.name == name)
+        if not names.suggests(name, "company"):
+            draft.give(lower, "other category", f"each value belongs to one “{upper}”, which is used for the mix")
+    candidates = [column for column in candidates if not draft.role_of(column)]
     if not candidates:
         return None
-    column = max(candidates, key=_entity_score)
+    column = _compared(draft, candidates)
     noun = names.noun_for(column.name)
-    named = names.suggests(column.name, "company") or names.suggests(column.name, "category")
     draft.give(
         column,
         "competitor" if noun.company else "category",
         f"{exact_distinct(engine, column)} values that recur over time",
     )
-    if len(candidates) > 1 and not names.suggests(column.name, "company"):
-        others = [other.name for other in candidates if other is not column]
-        draft.assumptions.append(
-            f"what is compared is “{column.name}”, not {' or '.join(f'“{name}”' for name in others[:3])}"
-        )
-    elif not named:
-        draft.assumptions.append(f"what is compared is “{column.name}”")
-    totals = _totals(engine, column, time, measure) if measure.kind != "intensive" else []
+    variants = relations.spellings(engine, column.text)
+    sql = relations.spelled(column.text, variants)
     return Entity(
-        column=column.name, noun=noun.one, plural=noun.many, company=noun.company, sql=column.text, totals=totals
+        column=column.name,
+        noun=noun.one,
+        plural=noun.many,
+        company=noun.company,
+        sql=sql,
+        totals=relations.totals(engine, time.sql, sql, measure.sql) if measure.kind != "intensive" else [],
+        spellings=variants,
+        text=column.text,
     )
 
 
+def _compared(draft: Draft, candidates: list[Column]) -> Column:
+    """The column whose values are compared: the one that names companies; asked if two do, or none of several."""
+    best = max(candidates, key=_entity_score)
+    company = names.suggests(best.name, "company")
+    rivals = [
+        column
+        for column in candidates
+        if column is not best and (not company or names.suggests(column.name, "company"))
+    ]
+    if rivals:
+        chosen = draft.asked.choose(
+            "compared",
+            f"Whom or what should the report compare? {_listed(best, rivals)} could be.",
+            [column.name for column in [best, *rivals]],
+            "what is compared is “{}”" + f", one of {len(rivals) + 1} columns that could be",
+        )
+        return next(column for column in candidates if column.name == chosen)
+    if not company and not names.suggests(best.name, "category"):
+        draft.asked.assumptions.append(f"what is compared is “{best.name}”")
+    return best
+
+
 def _could_be_entity(engine: Engine, column: Column, time: Time) -> bool:
-    if column.numeric and not (
-        column.whole and column.distinct <= 30 and not column.negatives and names.suggests(column.name, "category")
-    ):
+    if column.numeric and not _coded(column):
         return False
     if not 2 <= column.distinct <= 1.2 * MOST_ENTITIES:
         return False
@@ -189,6 +273,15 @@ def _could_be_entity(engine: Engine, column: Column, time: Time) -> bool:
     return bool(row["again"] >= 0.3 * row["n"] or engine.value(f"SELECT count(DISTINCT {time.sql}) FROM data") == 1)
 
 
+def _coded(column: Column) -> bool:
+    """Whether few whole numbers stand for names: the header has to say so."""
+    if not column.whole or column.negatives or column.distinct > MOST_CODES:
+        return False
+    if any(names.suggests(column.name, kind) for kind in ("flow", "stock", "intensive")):
+        return False
+    return names.suggests(column.name, "category") or names.suggests(column.name, "company")
+
+
 def _entity_score(column: Column) -> tuple[bool, bool, bool, int]:
     return (
         names.suggests(column.name, "company"),
@@ -198,28 +291,14 @@ def _entity_score(column: Column) -> tuple[bool, bool, bool, int]:
     )
 
 
-def _totals(engine: Engine, column: Column, time: Time, measure: Measure) -> list[str]:
-    """Values that equal the sum of the others in at least 95 % of periods (±0.5 %), whatever they are called."""
-    rows = engine.rows(
-        f"WITH parts AS (SELECT {time.sql} AS p, {column.text} AS e, sum({measure.sql}) AS v FROM data GROUP BY ALL), "
-        "sums AS (SELECT p, sum(v) AS s, count(*) AS k FROM parts GROUP BY p) "
-        "SELECT e, count(*) AS n, count_if(k >= 3 AND abs(s - 2 * v) <= 0.005 * abs(v)) AS hit, "
-        f"bool_or(regexp_matches(lower(e), {literal(_TOTAL_NAMES)})) AS named FROM parts JOIN sums USING (p) "
-        "WHERE e IS NOT NULL AND v > 0 GROUP BY e ORDER BY e"
-    )
-    return [
-        row["e"]
-        for row in rows
-        if row["n"] >= 2 and (row["hit"] >= 0.95 * row["n"] or (row["named"] and row["hit"] >= 0.5 * row["n"]))
-    ]
-
-
-def _rest(draft: Draft, share: str) -> None:
+def _rest(engine: Engine, draft: Draft, share: str, measure: Measure) -> None:
     for column in draft.free():
         if column.name == share:
             draft.give(column, "given share", "its values add up to the whole in each period; checked, not used")
         elif column.numeric:
             kind, why = _kind(column)
+            if kind != "intensive" and relations.never_above(engine, column.number, measure.sql):
+                why = f"never above “{measure.column}” in any row, perhaps a part of it; never added to it"
             draft.give(column, f"other measure ({kind})", why)
         else:
             draft.give(column, "other category", f"about {column.distinct:,} values; not used")

@@ -28,7 +28,7 @@ def _files(params: CollectParams) -> list[Path]:
     return [source.path for source in find_sources(params.paths)]
 
 
-@task_type("collect_data", reads=_files)
+@task_type("collect_data", reads=_files, files="paths")
 async def collect_data(params: CollectParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Read data files (CSV, TSV, JSON, Parquet; files, folders, patterns) and keep their rows in one file."""
     async with scratch_folder() as folder:

@@ -19,9 +19,11 @@ from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
 
 LEAST_SHARE = 0.1  # percent, for an entry or an exit to be named; our own convention
+MOST_UNKNOWN = 20.0  # percent that names nobody, beyond which no concentration is told; our own convention
 CLEAR_LEAD = 0.5  # points ahead, for an overtaking to be named; our own convention
 _SHARES = (
-    "SELECT frame, entity, value, 100 * value / nullif(sum(value) OVER (PARTITION BY frame), 0) AS share FROM (SELECT"
+    "SELECT frame, entity, value, CASE WHEN min(value) OVER (PARTITION BY frame) >= 0 THEN 100 * value /"
+    " nullif(sum(value) OVER (PARTITION BY frame), 0) END AS share FROM (SELECT"
     " CAST(date_trunc('{frame}', period) AS DATE) AS frame, entity, sum(value) / {per} AS value FROM cells GROUP BY"
     " 1, 2)"
 )
@@ -29,9 +31,9 @@ _SHARES = (
 QUERIES = {
     "shares": f"SELECT * FROM ({_SHARES}) ORDER BY frame, share DESC, entity",
     "concentration": (
-        "SELECT frame, sum(share * share) AS hhi, sum(share) FILTER (place <= 4) AS cr4, count(*) FILTER (value > 0)"
-        " AS entities FROM (SELECT *, row_number() OVER (PARTITION BY frame ORDER BY share DESC, entity) AS place FROM"
-        f" ({_SHARES}) WHERE entity IS NOT NULL) GROUP BY frame ORDER BY frame"
+        "SELECT frame, sum(share * share) AS hhi, sum(share) AS named, sum(share) FILTER (place <= 4) AS cr4, count(*)"
+        " FILTER (value > 0) AS entities FROM (SELECT *, row_number() OVER (PARTITION BY frame ORDER BY share DESC,"
+        f" entity) AS place FROM ({_SHARES}) WHERE entity IS NOT NULL) GROUP BY frame ORDER BY frame"
     ),
     "presence": (
         "SELECT entity, min(period) AS first, max(period) AS last FROM cells WHERE value > 0 AND entity IS NOT NULL"
@@ -75,7 +77,8 @@ class Comparison(Shares):
         """Text, table and charts, and beside the section the names that other subtasks speak of."""
         if not self.standings:
             self.found.say(
-                f"No {self.entity.noun} is named in a complete {self.grain}, so there are no shares to compare."
+                f"No {self.entity.noun} is named in a complete {self.grain} without negative amounts, so there are no"
+                " shares to compare."
             )
             return self.found.result()
         self.found.paragraph([*self._leader(), *self._number()])
@@ -141,6 +144,12 @@ class Comparison(Shares):
         if index is None or index <= 0:
             return []
         row = rows[self.frames[-1]]
+        if (unknown := 100 - row["named"]) > MOST_UNKNOWN:
+            share = self.found.percent("not_stated_last", unknown, "concentration", "100 less the named shares")
+            template = (
+                f"{{share}} of {self.last} names no {self.entity.noun}: that is too much to tell a concentration."
+            )
+            return [say(template, share=share)]
         last = self.found.fact("hhi_last", row["hhi"], "index", words.number(row["hhi"]), "concentration")
         word = formulas.concentration(row["hhi"])
         self.found.fact("hhi_word", word, "text", word, "concentration")

@@ -9,6 +9,9 @@ from typing import Any
 
 from holdfast.nodes.market import figures, words
 from holdfast.nodes.market.shares import Shares, Standing
+from holdfast.nodes.market.small_multiples import small_multiples
+
+LINES_IN_ONE = 4
 
 
 def draw(of: Shares) -> None:
@@ -102,18 +105,31 @@ def _dumbbell(of: Shares) -> None:
 
 
 def _share_lines(of: Shares) -> None:
-    """Shares over time of the largest, the one that gained most and the one that lost most."""
-    picked, frames = _picked(of, 6), of.frames[-40:]
+    """Shares over time: of a few in one chart, of more in a panel each; the strongest gainer and loser among them."""
+    panels = len(of.standings) > LINES_IN_ONE
+    picked, frames = _picked(of, 12 if panels else LINES_IN_ONE), of.frames[-40:]
     title = _leader_title(of, frames)
     everyone = len(picked) == len(of.standings)
     shown = "all" if everyone else f"the {words.spelled(len(picked))} with the largest shares or moves"
     measure = words.quoted(of.profile.roles.measure.column)
-    subtitle = f"Share of {measure} per {of.grain}, %; {shown}, label: share in {of.last}."
+    each = "same scale in every panel, the others in grey" if panels else f"label: share in {of.last}"
+    subtitle = f"Share of {measure} per {of.grain}, %; {shown}; {each}."
     span = f"{of.name_of(frames[0])} to {of.last}"
-    alt = f"Line chart of {len(picked)} shares, {span}: {title}; {of.share(of.standings[0]).text} in {of.last}."
+    kind = "Line charts, a panel each," if panels else "Line chart"
+    alt = f"{kind} of {len(picked)} shares, {span}: {title}; {of.share(of.standings[0]).text} in {of.last}."
     cells = [[of.name_of(frame), *(words.number(_share_in(of, frame, s), 1) for s in picked)] for frame in frames]
     columns = [of.grain.capitalize(), *(s.name for s in picked)]
-    of.found.figure("shares", title, subtitle, alt, _lines_spec(of, picked, frames), columns, cells, "shares")
+    spec = _panels_spec(of, picked, frames) if panels else _lines_spec(of, picked, frames)
+    of.found.figure("shares", title, subtitle, alt, spec, columns, cells, "shares")
+
+
+def _panels_spec(of: Shares, picked: list[Standing], frames: list[str]) -> dict[str, Any]:
+    values = [
+        {"when": of.name_of(frame), "name": s.name, "value": round(_share_in(of, frame, s), 2)}
+        for s in picked
+        for frame in frames
+    ]
+    return small_multiples(values, [of.name_of(frame) for frame in frames], [s.name for s in picked])
 
 
 def _share_in(of: Shares, frame: str, standing: Standing) -> float:

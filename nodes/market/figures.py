@@ -19,7 +19,8 @@ _NO_AXIS = {"axis": None}
 
 def bars_over_time(values: Values, labels: bool) -> Spec:
     """Bars from zero: ``when``, ``value``, ``label``, ``change`` (may be empty), ``marked`` if spoken of."""
-    top = max((row["value"] for row in values), default=1) * 1.14
+    ends = [0.0, *(row["value"] * 1.14 for row in values)]
+    bottom, top = min(ends), max(ends)
     x = {
         "field": "when",
         "type": "nominal",
@@ -31,13 +32,14 @@ def bars_over_time(values: Values, labels: bool) -> Spec:
         "field": "value",
         "type": "quantitative",
         "title": None,
-        "scale": {"domain": [0, top]},
+        "scale": {"domain": [bottom, top if top > bottom else 1]},
         "axis": None if labels else {"tickCount": 4},
     }
     colour = {"condition": {"test": "datum.marked", "value": ACCENT}, "value": LIGHT}
     layers: list[Spec] = [{"mark": {"type": "bar", "width": {"band": 0.66}}, "encoding": {"color": colour}}]
     if labels:
-        for test, dy in (("datum.change != ''", -20), ("datum.change == ''", -8)):
+        above = "datum.value >= 0 && datum.change"
+        for test, dy in ((f"{above} != ''", -20), (f"{above} == ''", -8), ("datum.value < 0", 12)):
             text = {"type": "text", "dy": dy, "fontWeight": 600}
             layers.append({"transform": [{"filter": test}], "mark": text, "encoding": {"text": {"field": "label"}}})
         layers.append(

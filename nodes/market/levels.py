@@ -17,7 +17,7 @@ from holdfast.nodes.report.document import Fact
 
 MOST = 15
 MOST_LINES = 8
-PER_YEAR = {"year": 1, "quarter": 4, "month": 12}
+PER_YEAR = {"year": 1, "quarter": 4, "month": 12, "week": 52}
 _NO_RATIO = {
     "temp", "temperature", "celsius", "fahrenheit", "degrees", "pct", "percent", "percentage", "share", "rate", "ratio",
     "%", "change", "growth", "index", "score", "inflation",

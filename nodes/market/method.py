@@ -102,14 +102,16 @@ def _roles(profile: Profile) -> Table:
 
 def _assumptions(profile: Profile) -> list[Block]:
     texts = [f"assumed: {text}" for text in profile.roles.assumptions]
+    texts += [f"answered when asked: {text}" for text in profile.roles.answered]
     if not profile.roles.measure.unit:
         texts.append(
-            f"the unit of {words.quoted(profile.roles.measure.column)} is not stated in the file; its name is used as"
-            " it is"
+            f"assumed: the unit of {words.quoted(profile.roles.measure.column)} is not stated in the file; its name is"
+            " used as it is"
         )
     if not texts:
         return []
-    return [Heading(text="Assumptions"), Bullets(items=[Bullet(spans=say("{text}", text=text)) for text in texts])]
+    items = [Bullet(spans=say("{text}", text=text)) for text in texts]
+    return [Heading(text="Assumptions and answers"), Bullets(items=items)]
 
 
 def _formulas(profile: Profile) -> Bullets:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
-from holdfast.nodes.data.models import Collected, Profile
+from holdfast.nodes.data.models import Collected, Profile, Question
 from holdfast.nodes.data.profile import opened, understand
+from holdfast.nodes.data.questions import BEST_GUESS, DEPENDENT, LONGEST_UNIT, NOT_STATED
 from holdfast.nodes.market import quality, words
 from holdfast.nodes.market.findings import result_with
 from holdfast.nodes.registry import NoParams, task_type
@@ -17,19 +19,57 @@ from holdfast.nodes.scratch import scratch_folder
 
 @task_type("profile_data")
 async def profile_data(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
-    """Decide what each column is for, check the quality of the data and write the section "Data quality"."""
+    """Decide what each column is for, ask what the values cannot prove, and write the section "Data quality"."""
     collected = Collected.model_validate(result_with(inputs, "collected"))
     async with scratch_folder() as folder:
         target = folder / "cells.parquet"
-        profile, section = await asyncio.to_thread(_profiled, collected, ctx.stored(collected.data), target)
+        profile, section = await _understood(collected, ctx, target)
         profile.cells = await ctx.store(target)
     about = [list(pair) for pair in title_block(profile)]
     return {**section, "profile": profile.model_dump(mode="json"), "about": about, "banner": banner(profile)}
 
 
-def _profiled(collected: Collected, data: Path, target: Path) -> tuple[Profile, dict[str, Any]]:
+async def _understood(collected: Collected, ctx: TaskContext, target: Path) -> tuple[Profile, dict[str, Any]]:
+    """Profile and section when every question has its answer; an answer may lead to another question.
+
+    What is asked is recorded as a step, so that the body, which starts again with each answer, reads the rows once more
+    at the end and not once per answer.
+    """
+    answers: dict[str, str] = {}
+    found: list[tuple[Profile, dict[str, Any]]] = []
+
+    async def look() -> list[dict[str, Any]]:
+        found[:] = [await asyncio.to_thread(_profiled, collected, ctx.stored(collected.data), target, answers)]
+        return [question.model_dump() for question in found[0][0].questions if question.key not in answers]
+
+    for number in itertools.count(1):
+        found.clear()
+        questions = await ctx.step(f"questions {number}", look)
+        if not questions:
+            break
+        known = [Question.model_validate(question) for question in questions]
+        for question in [one for one in known if one.key not in DEPENDENT] or known:
+            answers[question.key] = await ask(ctx, question)
+    if not found:
+        await look()
+    return found[0]
+
+
+async def ask(ctx: TaskContext, question: Question) -> str:
+    """The answer of whoever runs the task; the default leaves the decision to the rules, which then say "assumed"."""
+    if not question.options:
+        schema: dict[str, Any] = {"type": "string", "maxLength": LONGEST_UNIT}
+        return str(await ctx.ask(question.prompt, schema, default=NOT_STATED, key=question.key))
+    prompt = f"{question.prompt} The best guess is: {question.options[0]}."
+    schema = {"enum": [BEST_GUESS, *question.options]}
+    return str(await ctx.ask(prompt, schema, default=BEST_GUESS, key=question.key))
+
+
+def _profiled(
+    collected: Collected, data: Path, target: Path, answers: dict[str, str]
+) -> tuple[Profile, dict[str, Any]]:
     with opened(data, write=[target.parent]) as engine:
-        profile, window = understand(engine, collected, target)
+        profile, window = understand(engine, collected, target, answers)
         engine.run(f"CREATE TABLE cells AS {profile.cells_sql} SELECT * FROM cells")
         return profile, quality.write_section(profile, window, engine)
 

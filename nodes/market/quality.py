@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.nodes.data.cells import Window
 from holdfast.nodes.data.engine import Engine, literal, quoted
 from holdfast.nodes.data.models import Profile
+from holdfast.nodes.data.window import Window
 from holdfast.nodes.market import words
 from holdfast.nodes.market.findings import Findings, Row
+from holdfast.nodes.report.document import Fact
 
 Line = tuple[str, str, str, str]
-_TWIN = "lower(regexp_replace(trim(nfc_normalize(entity)), '\\s+', ' ', 'g'))"
-TWINS = (
-    "SELECT count(*) AS groups, min(spellings) AS example FROM (SELECT string_agg(DISTINCT entity, ', ') AS spellings"
-    f" FROM cells WHERE entity IS NOT NULL GROUP BY {_TWIN} HAVING count(DISTINCT entity) > 1)"
-)
 
 
 def write_section(profile: Profile, window: Window, engine: Engine) -> dict[str, Any]:
@@ -57,7 +53,7 @@ class Quality:
             ),
             "same_keys": f"SELECT * FROM ({keyed}) ORDER BY ALL LIMIT 3",
             "same_keys_count": f"SELECT count(*) AS keys, coalesce(sum(k), 0)::BIGINT AS rows FROM ({keyed})",
-            "twins": TWINS,
+            "twins": self._twins_sql(),
             "given_share": self._given_share_sql(),
             "totals": self._totals_sql(),
         }
@@ -84,10 +80,25 @@ class Quality:
         )
 
     def _totals_sql(self) -> str:
-        if not self.roles.entity or not self.roles.entity.totals:
+        """Each total among the parts: its rows, its periods, and in how many the others add up to it."""
+        entity = self.roles.entity
+        if not entity or not entity.totals:
             return "SELECT 0"
-        listed = ", ".join(literal(total) for total in self.roles.entity.totals)
-        return f"SELECT count(*) AS rows FROM data WHERE {self.roles.entity.sql} IN ({listed})"
+        listed = ", ".join(literal(total) for total in entity.totals)
+        return (
+            f"WITH parts AS (SELECT {self.roles.time.sql} AS p, {entity.sql} AS e, sum({self.roles.measure.sql}) AS v,"
+            " count(*) AS n FROM data GROUP BY ALL), sums AS (SELECT p, sum(v) AS s FROM parts WHERE e IS NULL OR e NOT"
+            f" IN ({listed}) GROUP BY p) SELECT e AS name, sum(n)::BIGINT AS rows, count(*) AS periods,"
+            " count_if(abs(s - v) <= 0.005 * abs(v)) AS hits, 100 * sum(s) / nullif(sum(v), 0) AS part FROM parts JOIN"
+            f" sums USING (p) WHERE e IN ({listed}) GROUP BY e ORDER BY e"
+        )
+
+    def _twins_sql(self) -> str:
+        entity = self.roles.entity
+        if not entity or not entity.spellings:
+            return "SELECT 0"
+        listed = ", ".join(literal(variant) for variant in entity.spellings)
+        return f"SELECT count(*) AS rows FROM data WHERE {entity.text} IN ({listed})"
 
     def write(self) -> dict[str, Any]:
         """One paragraph with the counts, then the table of findings."""
@@ -105,6 +116,7 @@ class Quality:
             *self._totals(),
             *self._signs(row),
             *self._twins(),
+            *self._columns(),
         ]
         if not self.roles.measure.unit:
             lines.append(
@@ -126,21 +138,21 @@ class Quality:
     def _missing(self, row: Row) -> list[Line]:
         lines: list[Line] = []
         if undated := row["rows"] - row["dated"]:
-            rows = self.found.count("undated", undated, "rows").text
+            rows = _rows(self.found.count("undated", undated, "rows"))
             lines.append(
                 (
                     f"No readable date in {words.quoted(self.roles.time.columns[0])}",
-                    f"{rows} rows",
+                    rows,
                     "left out",
                     "not in any figure",
                 )
             )
         if empty := row["rows"] - row["measured"]:
-            rows = self.found.count("unmeasured", empty, "rows").text
+            rows = _rows(self.found.count("unmeasured", empty, "rows"))
             lines.append(
                 (
                     f"No number in {words.quoted(self.roles.measure.column)}",
-                    f"{rows} rows",
+                    rows,
                     "left out",
                     "not in any figure",
                 )
@@ -152,27 +164,27 @@ class Quality:
     def _not_stated(self) -> Line:
         assert self.roles.entity
         row = self.found.rows("not_stated")[0]
-        rows = self.found.count("not_stated_rows", row["rows"], "not_stated").text
+        rows = _rows(self.found.count("not_stated_rows", row["rows"], "not_stated"))
         what = (
             f"{words.quoted(self.roles.entity.column)} is"
             f" {words.quoted(row['code']) if (row['code'] or '').strip() else 'empty'}: missing, not a"
             f" {self.roles.entity.noun}"
         )
         if self.roles.measure.kind != "flow" or not row["total"]:
-            return what, f"{rows} rows", "shown as “not stated”, in no ranking", "not in any comparison"
+            return what, rows, "shown as “not stated”, in no ranking", "not in any comparison"
         amount = self.found.amount("not_stated_amount", row["amount"] or 0, "not_stated", exactly=True).text
         part = (row["amount"] or 0) / row["total"] * 100
         share = self.found.fact("not_stated_share", part, "percent", _small_percent(part), "not_stated").text
         return (
             what,
-            f"{rows} rows, {amount} in {words.quoted(self.roles.measure.column)}",
+            f"{rows}, {amount} in {words.quoted(self.roles.measure.column)}",
             "kept in totals, shown as “not stated”, in no ranking",
             f"{share} of the total",
         )
 
     def _aside(self) -> list[Line]:
         return [
-            (f"Rows with {why}", f"{words.number(rows)} rows", "set aside, not plotted", "not in any figure")
+            (f"Rows with {why}", words.counted(rows, "row"), "set aside, not plotted", "not in any figure")
             for why, rows in self.window.aside.items()
         ]
 
@@ -184,7 +196,7 @@ class Quality:
                 lines.append(
                     (
                         f"{part.year} looks incomplete",
-                        "far fewer rows than the years beside it",
+                        f"far {'fewer rows' if part.why == 'rows' else 'less'} than in the years beside it",
                         "left out of yearly figures",
                         "would read as a jump that is none",
                     )
@@ -217,10 +229,8 @@ class Quality:
         lines: list[Line] = []
         summed = "added" if self.roles.measure.kind != "intensive" else "averaged"
         if extra := self.found.rows("same_rows")[0]["extra"]:
-            rows = self.found.count("same_rows", extra, "same_rows").text
-            lines.append(
-                ("Rows that repeat another in full", f"{rows} rows", f"kept and {summed}", "may be counted twice")
-            )
+            rows = _rows(self.found.count("same_rows", extra, "same_rows"))
+            lines.append(("Rows that repeat another in full", rows, f"kept and {summed}", "may be counted twice"))
         counts = self.found.rows("same_keys_count")[0]
         if not counts["keys"] or counts["rows"] > 0.2 * self.profile.rows:
             return lines
@@ -268,49 +278,69 @@ class Quality:
     def _totals(self) -> list[Line]:
         if not self.roles.entity or not self.roles.entity.totals:
             return []
-        rows = self.found.count("total_rows", self.found.rows("totals")[0]["rows"], "totals").text
-        named = words.listed([words.quoted(total) for total in self.roles.entity.totals])
-        return [
-            (
-                f"{named}: the sum of the others",
-                f"{rows} rows",
-                "left out of sums and rankings",
-                "without this everything would count twice",
-            )
-        ]
+        return [self._total(row) for row in self.found.rows("totals")]
+
+    def _total(self, row: Row) -> Line:
+        name, grain = row["name"], self.roles.time.grain
+        rows = self.found.count(f"total_rows/{name}", row["rows"], "totals").text
+        hits = self.found.count(f"total_hits/{name}", row["hits"], "totals", "periods in which the sum holds").text
+        check = f"sum check: holds in {hits} of {words.counted(row['periods'], grain)}"
+        if row["hits"] < 0.95 * row["periods"] and row["part"] is not None:
+            part = self.found.percent(f"total_part/{name}", row["part"], "totals", "of the total").text
+            check += f"; the others make up {part} of it"
+        return (
+            f"{words.quoted(name)} is a total of the others",
+            f"{rows} {'row' if row['rows'] == 1 else 'rows'}",
+            "left out of sums and rankings",
+            check,
+        )
 
     def _signs(self, row: Row) -> list[Line]:
         lines: list[Line] = []
         if row["negative"]:
-            rows = self.found.count("negative", row["negative"], "rows").text
+            rows = _rows(self.found.count("negative", row["negative"], "rows"))
             lines.append(
                 (
                     f"Negative {words.quoted(self.roles.measure.column)}",
-                    f"{rows} rows",
+                    rows,
                     "kept",
                     "may be returns or corrections",
                 )
             )
         if row["zero"]:
-            rows = self.found.count("zero", row["zero"], "rows").text
-            lines.append(
-                (f"{words.quoted(self.roles.measure.column)} is zero", f"{rows} rows", "kept", "counted as no amount")
-            )
+            rows = _rows(self.found.count("zero", row["zero"], "rows"))
+            lines.append((f"{words.quoted(self.roles.measure.column)} is zero", rows, "kept", "counted as no amount"))
         return lines
 
     def _twins(self) -> list[Line]:
-        row = self.found.rows("twins")[0]
-        if not self.roles.entity or not row["groups"]:
+        entity = self.roles.entity
+        if not entity or not entity.spellings:
             return []
-        groups = self.found.count("twins", row["groups"], "twins").text
+        rows = self.found.count("twins", self.found.rows("twins")[0]["rows"], "twins")
+        some = [f"{words.quoted(old)} as {words.quoted(new)}" for old, new in list(entity.spellings.items())[:3]]
+        more = f" and {len(entity.spellings) - 3} more" if len(entity.spellings) > 3 else ""
         return [
             (
-                f"Spellings that differ only in case or spaces: {row['example']}",
-                f"{groups} names",
-                "left apart",
-                "shares of these are split",
+                "Spellings that differ only in case, spaces or Unicode form",
+                f"{words.counted(len(entity.spellings), 'spelling')}, {_rows(rows)}",
+                f"counted as one: {', '.join(some)}{more}",
+                f"shares of one {entity.noun} are not split",
             )
         ]
+
+    def _columns(self) -> list[Line]:
+        """Columns that say nothing of their own, and measures that are part of the measure."""
+        lines: list[Line] = []
+        for column in self.roles.columns:
+            if column.role in ("constant", "copy", "empty"):
+                lines.append((f"Column {words.quoted(column.column)}", column.why.split(";")[0], "dropped", "none"))
+            elif column.role.startswith("other measure") and column.why.startswith("never above"):
+                lines.append((f"Column {words.quoted(column.column)}", column.why.split(",")[0], "never added", "none"))
+        return lines
+
+
+def _rows(fact: Fact) -> str:
+    return f"{fact.text} {'row' if fact.value == 1 else 'rows'}"
 
 
 def _small_percent(value: float) -> str:

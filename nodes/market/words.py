@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 
 from holdfast.nodes.data.models import Grain
@@ -53,6 +54,18 @@ def amount(value: float, whole: bool) -> str:
     return exact(value, whole)
 
 
+def rounded(value: float, digits: int = 3) -> str:
+    """An estimate, with so many significant digits: ``157,000``, ``1.35 million``, ``0.523``."""
+    if value == 0 or not math.isfinite(value):
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    value = round(value, places)
+    for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if abs(value) >= size:
+            return f"{number(value / size, max(places + round(math.log10(size)), 0))}{NBSP}{name}"
+    return number(value, max(places, 0))
+
+
 def short(value: float, whole: bool) -> str:
     """A label in a chart: 154.6 thousand is written 154.6 there, its axis says thousands."""
     return exact(value, whole) if abs(value) < 10_000 else number(value)
@@ -92,6 +105,9 @@ def period(day: dt.date | str, grain: Grain, *, brief: bool = False) -> str:
         return str(day.year)
     if grain == "quarter":
         return f"Q{(day.month + 2) // 3} {day.year}"
+    if grain == "week":
+        year, week, _ = day.isocalendar()
+        return f"W{week} {year}" if brief else f"week {week} of {year}"
     month = MONTHS[day.month - 1]
     return f"{month[:3] if brief else month} {day.year}"
 

@@ -27,6 +27,7 @@ STACK = f"{FONT}, Segoe UI, Helvetica, Arial, sans-serif"  # a name with a digit
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 WIDTH = 736  # px, the text column; a single chart fills it with its labels, a faceted one brings its own width
+PHONE = 450  # px, shown on 330: letters of 12 px come out at 9, and the labels of ten bars still fit
 HEIGHT, PANEL = 240, 90  # of a chart, of one panel of a faceted one
 
 # Okabe-Ito: one accent, one contrast, the rest grey
@@ -40,13 +41,20 @@ _NOISE = ("role", "aria-roledescription", "aria-label", "aria-hidden", "pointer-
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One figure: ``spec``, ``svg`` and ``png`` stand alone, ``page`` is the SVG without title for HTML and PDF."""
+    """One figure: ``spec``, ``svg`` and ``png`` stand alone, ``page`` is the SVG without title for HTML and PDF.
+
+    ``phone`` is the same for a narrow screen; empty where the chart brings its own width.
+    """
 
     name: str
     spec: bytes
     svg: bytes
     png: bytes
     page: bytes
+    phone: bytes = b""
+
+
+PARTS = ("spec", "svg", "png", "page", "phone")
 
 
 def theme() -> dict[str, Any]:
@@ -83,13 +91,14 @@ def draw(figure: Figure) -> Drawing:
     """Spec, SVG and PNG of one figure.  Raises BadInput if the extra is missing or the spec reads from outside."""
     figure = Figure.model_validate(cleaned(figure.model_dump(mode="json")))
     engine = _engine()
-    spec = _fitted(engine, _page_spec(figure))
+    spec, narrow = _fitted(engine, _page_spec(figure))
     page = _tidied(_svg(engine, spec), figure.name)
+    phone = _tidied(_svg(engine, narrow), f"{figure.name}-phone") if narrow else ""
     alone = {**spec, "title": _title(figure), "background": "white", "padding": 16}
     svg = _tidied(_svg(engine, alone), figure.name)
     png: bytes = engine.svg_to_png(svg, scale=2)
     stored = json.dumps(alone, ensure_ascii=False, indent=1).encode()
-    return Drawing(figure.name, stored, _with_font(svg).encode(), png, page.encode())
+    return Drawing(figure.name, stored, _with_font(svg).encode(), png, page.encode(), phone.encode())
 
 
 @functools.cache
@@ -121,17 +130,38 @@ def _page_spec(figure: Figure) -> dict[str, Any]:
     return spec
 
 
-def _fitted(engine: ModuleType, spec: dict[str, Any]) -> dict[str, Any]:
-    """With the width at which chart and labels together fill the column; a spec with a width of its own keeps it.
+def _fitted(engine: ModuleType, spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """With the width at which chart and labels together fill the column, and the same for a phone.
 
-    Labels take what they need, so the first drawing only shows how much that is.
+    Labels take what they need, so the first drawing only shows how much that is.  A spec with a width of its own keeps
+    it; side by side are no more than two panels on a phone.
     """
     across = _across(spec)
     if not across or "width" in spec or "width" in spec.get("spec", {}):
-        return spec
-    guess = (WIDTH - 60) / across
-    over = _width(_svg(engine, _sized(spec, guess, across))) - WIDTH
-    return _sized(spec, max(guess - over / across, 60), across)
+        return spec, None
+    labels = _labels(engine, spec, across)
+    wide = _sized(spec, max((WIDTH - labels) / across, 60), across)
+    few = min(across, 2)
+    if few < across:
+        spec = _in_columns(spec, few)
+        labels = _labels(engine, spec, few)
+    return wide, _sized(spec, max((PHONE - labels) / few, 60), few)
+
+
+def _labels(engine: ModuleType, spec: dict[str, Any], across: int) -> float:
+    """The width that labels and gaps take beside the panels."""
+    guess = (PHONE - 60) / across
+    return _width(_svg(engine, _sized(spec, guess, across))) - across * guess
+
+
+def _in_columns(spec: dict[str, Any], columns: int) -> dict[str, Any]:
+    """A faceted spec with fewer panels side by side."""
+    if "columns" in spec:
+        return {**spec, "columns": columns}
+    encoding = spec.get("encoding", {})
+    if "facet" in encoding:
+        return {**spec, "encoding": {**encoding, "facet": {**encoding["facet"], "columns": columns}}}
+    return {**spec, "facet": {**spec["facet"], "columns": columns}}
 
 
 def _across(spec: dict[str, Any]) -> int:

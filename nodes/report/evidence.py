@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from holdfast.checkpoints.errors import BadInput
@@ -11,10 +11,16 @@ from holdfast.nodes.report.document import Bullets, Document, Fact, Note, Paragr
 from holdfast.nodes.report.text import labels, slug
 
 
-def to_evidence(document: Document, sources: list[dict[str, Any]], authors: dict[str, str]) -> bytes:
+def to_evidence(
+    document: Document,
+    sources: list[dict[str, Any]],
+    authors: dict[str, str],
+    more: Mapping[str, Any] | None = None,
+) -> bytes:
     """The evidence as JSON, the same bytes from run to run; ``authors`` gives the subtask behind a section's id.
 
-    Raises BadInput as ``require_backing`` does.
+    ``more`` stands beside it: how the report came about, and with which versions.  Raises BadInput as
+    ``require_backing`` does.
     """
     require_backing(document)
     value = {
@@ -24,6 +30,7 @@ def to_evidence(document: Document, sources: list[dict[str, Any]], authors: dict
         "facts": _facts(document, authors),
         "queries": [query.model_dump(mode="json") for query in _queries(document)],
         "tables": list(_tables(document)),
+        **(more or {}),
     }
     # a half character in a column's name cannot be UTF-8; JSON has an escape for it
     return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")

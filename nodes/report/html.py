@@ -18,6 +18,7 @@ from holdfast.nodes.report.document import Block, Document, Heading, Section
 from holdfast.nodes.report.text import LONG_WORD, labels, printable, slug
 
 _SHORT = re.compile(r"#([0-9a-f])([0-9a-f])([0-9a-f])", re.IGNORECASE)
+_UNSAFE = re.compile("[<>&\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _PAINTS = ("fill", "stroke")
 _DARK = {
     charts.INK: "#e6e8eb",
@@ -33,10 +34,14 @@ _DARK = {
 }
 
 
-def to_html(document: Document, drawings: Mapping[str, charts.Drawing]) -> str:
-    """The page; ``drawings`` by the figures' names.  Blocks for some milliseconds."""
+def to_html(document: Document, drawings: Mapping[str, charts.Drawing], evidence: str = "") -> str:
+    """The page; ``drawings`` by the figures' names, ``evidence`` as JSON, which the page carries unseen.
+
+    Blocks for some milliseconds.
+    """
     document = printable(document)
-    figures = {name: _inline(drawing) for name, drawing in sorted(drawings.items())}
+    figures = {name: _inline(drawing.page, "chart") for name, drawing in sorted(drawings.items())}
+    phones = {name: _inline(one.phone, "chart phone") for name, one in sorted(drawings.items()) if one.phone}
     template = _environment().get_template("report.html.j2")
     html: str = template.render(
         document=document,
@@ -52,7 +57,9 @@ def to_html(document: Document, drawings: Mapping[str, charts.Drawing]) -> str:
             if fact.kind not in ("text", "year")
         },
         figures=figures,
-        dark=_dark_rules(figures.values()),
+        phones=phones,
+        dark=_dark_rules([*figures.values(), *phones.values()]),
+        evidence=_in_script(evidence),
         font=charts.font_data(),
         family=charts.FONT,
         width=charts.WIDTH,
@@ -78,6 +85,13 @@ def _environment() -> Any:
     return environment
 
 
+def _in_script(json: str) -> Any:
+    """JSON that no text in it can end or turn round: tags and direction marks are written as escapes of JSON."""
+    import markupsafe  # noqa: PLC0415  comes with jinja2
+
+    return markupsafe.Markup(_UNSAFE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", json))  # noqa: S704  no tag is left
+
+
 def _groups(section: Section, names: list[str]) -> list[tuple[Heading | None, list[tuple[Block, str]]]]:
     """The blocks under each heading, with the first group's blocks before any heading."""
     groups: list[tuple[Heading | None, list[tuple[Block, str]]]] = [(None, [])]
@@ -89,9 +103,10 @@ def _groups(section: Section, names: list[str]) -> list[tuple[Heading | None, li
     return [group for group in groups if group[0] or group[1]]
 
 
-def _inline(drawing: charts.Drawing) -> ElementTree.Element:
-    root = ElementTree.fromstring(drawing.page)  # noqa: S314  our own SVG
+def _inline(svg: bytes, kind: str) -> ElementTree.Element:
+    root = ElementTree.fromstring(svg)  # noqa: S314  our own SVG
     root.attrib.pop("version", None)
+    root.set("class", kind)
     return root
 
 
@@ -101,7 +116,6 @@ def _with_label(root: ElementTree.Element, label: str) -> Any:
 
     root.set("role", "img")
     root.set("aria-label", label)
-    root.set("class", "chart")
     return markupsafe.Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704  serialised XML
 
 

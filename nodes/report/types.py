@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import functools
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -12,13 +14,15 @@ from pydantic import BaseModel, ConfigDict
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.registry import task_type
-from holdfast.nodes.report.charts import Drawing, draw
+from holdfast.nodes.report.charts import PARTS, Drawing, draw
 from holdfast.nodes.report.document import Document, Figure, Section
 from holdfast.nodes.report.evidence import require_backing, to_evidence
 from holdfast.nodes.report.html import to_html
 from holdfast.nodes.report.markdown import to_markdown
 from holdfast.nodes.report.pdf import to_pdf
+from holdfast.nodes.report.recipe import Recipe, write_recipe
 from holdfast.nodes.report.text import clean, plain, slug
+from holdfast.nodes.report.timeline import write_timeline
 
 ORDER = (
     "executive_summary",
@@ -29,6 +33,9 @@ ORDER = (
     "data_quality",
     "method",
 )
+
+
+ENGINES = ("holdfast", "duckdb", "vl-convert-python")  # what wording, figures and drawings depend on
 
 
 class ReportParams(BaseModel):
@@ -61,6 +68,15 @@ class Gathered:
     sources: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report before it is rendered; ``evidence`` is evidence.json."""
+
+    document: Document
+    found: Gathered
+    evidence: bytes
+
+
 @task_type("chart")
 async def chart(params: ChartParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Draws the figures of the analyses among its dependencies as SVG and PNG, for compile_report."""
@@ -70,7 +86,7 @@ async def chart(params: ChartParams, inputs: dict[str, Any], ctx: TaskContext) -
     for number, figure in enumerate(figures):
         ctx.progress(number, len(figures))
         drawing = await asyncio.to_thread(draw, figure)
-        parts = {part: await ctx.store(getattr(drawing, part)) for part in ("spec", "svg", "png", "page")}
+        parts = {part: await ctx.store(getattr(drawing, part)) for part in PARTS}
         drawn.append({"name": slug(figure.name), **parts})
     ctx.progress(len(figures), len(figures))
     return {"figures": drawn}
@@ -79,16 +95,43 @@ async def chart(params: ChartParams, inputs: dict[str, Any], ctx: TaskContext) -
 @task_type("compile_report")
 async def compile_report(params: ReportParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Puts the sections of its dependencies together as report.md, report.html, report.pdf and evidence.json."""
-    found = gather(inputs)
-    document = _document(params, found)
-    require_backing(document)
-    drawings = await _drawings(document, found, ctx)
+    record = await ctx.record()
+    report = put_together(params, inputs, write_recipe(record, params, inputs))
+    drawings = await _drawings(report, ctx)
+    run = write_timeline(record["plan"], record["events"])
     names = []
-    async for name, data in _files(document, found, drawings):
+    async for name, data in _files(report, drawings, run):
         await ctx.artifact(name, data)
         names.append(name)
         ctx.progress(len(names), 4 + 3 * len(drawings))
-    return {"artifacts": names, "title": document.title, "headline": headline(document)}
+    return {"artifacts": names, "title": report.document.title, "headline": headline(report.document)}
+
+
+def put_together(params: ReportParams, inputs: dict[str, Any], recipe: Recipe) -> Report:
+    """Document and evidence from the results of the dependencies; raises BadInput for a number without a source."""
+    found = gather(inputs)
+    document = _document(params, found)
+    require_backing(document)
+    more = {"recipe": recipe.model_dump(mode="json"), "versions": versions()}
+    return Report(document, found, to_evidence(document, found.sources, found.authors, more))
+
+
+async def page(report: Report) -> str:
+    """report.html without the appendix on the run, its charts drawn now."""
+    drawings = {slug(one.name): await asyncio.to_thread(draw, one) for one in _figures(report.document.sections)}
+    return await asyncio.to_thread(to_html, report.document, drawings, report.evidence.decode())
+
+
+@functools.cache
+def versions() -> Mapping[str, str]:
+    """The installed versions of ``ENGINES``."""
+    found = {}
+    for name in ENGINES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
 
 
 def gather(inputs: dict[str, Any]) -> Gathered:
@@ -154,13 +197,14 @@ def _figures(sections: Iterable[Section]) -> list[Figure]:
     return figures
 
 
-async def _drawings(document: Document, found: Gathered, ctx: TaskContext) -> dict[str, Drawing]:
+async def _drawings(report: Report, ctx: TaskContext) -> dict[str, Drawing]:
     """What the chart subtasks stored; a figure that none of them drew is drawn here."""
     drawings = {}
-    for figure in _figures(document.sections):
+    for figure in _figures(report.document.sections):
         name = slug(figure.name)
-        if stored := found.figures.get(name):
-            paths = {part: ctx.stored(stored[part]) for part in ("spec", "svg", "png", "page")}
+        stored = report.found.figures.get(name, {})
+        if set(PARTS) <= set(stored):
+            paths = {part: ctx.stored(stored[part]) for part in PARTS}
             parts = {part: await asyncio.to_thread(path.read_bytes) for part, path in paths.items()}
             drawings[name] = Drawing(name=name, **parts)
         else:
@@ -168,12 +212,15 @@ async def _drawings(document: Document, found: Gathered, ctx: TaskContext) -> di
     return drawings
 
 
-async def _files(document: Document, found: Gathered, drawings: dict[str, Drawing]) -> AsyncIterator[tuple[str, bytes]]:
+async def _files(report: Report, drawings: dict[str, Drawing], run: Section | None) -> AsyncIterator[tuple[str, bytes]]:
+    """Every file of the report; the appendix on the run stands last in the text and nowhere in the evidence."""
+    sections = [*report.document.sections, *([run] if run else [])]
+    document = report.document.model_copy(update={"sections": sections})
     for name, drawing in drawings.items():
         yield f"charts/{name}.svg", drawing.svg
         yield f"charts/{name}.png", drawing.png
         yield f"charts/{name}.vl.json", drawing.spec
-    yield "evidence.json", to_evidence(document, found.sources, found.authors)
+    yield "evidence.json", report.evidence
     yield "report.md", to_markdown(document).encode()
-    yield "report.html", (await asyncio.to_thread(to_html, document, drawings)).encode()
+    yield "report.html", (await asyncio.to_thread(to_html, document, drawings, report.evidence.decode())).encode()
     yield "report.pdf", await asyncio.to_thread(to_pdf, document, drawings)

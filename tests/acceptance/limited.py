@@ -22,8 +22,15 @@ class Limited:
 
     def __init__(self, port: int, path: Path) -> None:
         self.port, self.path = port, path
-        self.http = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", timeout=SLOW, trust_env=False, headers={"A2A-Version": "1.0"}
+        self.http = self.client()
+
+    def client(self, address: str = "127.0.0.1") -> httpx.Client:
+        """A client that comes from an address of this machine."""
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            timeout=SLOW,
+            transport=httpx.HTTPTransport(local_address=address),
+            headers={"A2A-Version": "1.0"},
         )
 
     def connect(self, receive_bytes: int | None = None) -> socket.socket:

@@ -191,6 +191,7 @@ def test_a_question_is_answered_by_its_id(server: Server) -> None:
     task_id = asking(server, "a", "b")
     first = server.send(message(data(answers={"q2": "two"}), taskId=task_id))
     assert [one["id"] for one in questions(first)] == ["q1"]
+    server.until(task_id, "INPUT_REQUIRED")  # while b goes on, data without `answers` is only kept
     done = server.rpc("SendMessage", {"message": message(data(q1="one"), taskId=task_id)})["task"]
     asked = {
         event["data"]["question"]: event["subtask"]
@@ -208,6 +209,7 @@ def test_text_answers_when_one_question_is_open(server: Server) -> None:
     assert unclear.code == -32602
     assert all(word in unclear.message for word in ("q1", "q2", "What does a need?", "What does b need?"))
     server.send(message(data(answers={"q1": 1}), taskId=task_id))
+    server.until(task_id, "INPUT_REQUIRED")
     done = server.rpc("SendMessage", {"message": message(text("seven"), taskId=task_id)})["task"]
     assert list(results(done).values()) in ([1, "seven"], ["seven", 1])
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import httpx
 import pytest
 
 from holdfast.a2a.routes import METHODS
+from holdfast.checkpoints import keys as stored
+from holdfast.checkpoints import tasks
+from holdfast.checkpoints.database import Database
 from tests.acceptance.serving import Server, data, message, nap, planned, subtask, text
 
 INSIDE = re.compile(r"Traceback|\.py\b|site-packages|File \"|/work/|/tmp/|/root/")
@@ -49,7 +53,7 @@ class Keyed:
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("keyed")) as server:
+    with Server(tmp_path_factory.mktemp("keyed"), "--metrics-for", "alice") as server:
         yield Keyed(server)
 
 
@@ -156,10 +160,13 @@ def test_every_method_knows_whose_task_it_is(keyed, case):
         keyed.server.rpc("CancelTask", {"id": task}, **keyed.alice)
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
-def test_figures_need_a_key(keyed, path):
+@pytest.mark.parametrize(("path", "bobs"), [("/metrics", 403), ("/readyz", 200)])
+def test_figures_need_a_key_and_are_for_whom_they_were_meant(keyed, path, bobs):
     http = keyed.server.http
-    assert [http.get(path, headers=one).status_code for one in ({}, keyed.wrong, keyed.bob)] == [401, 401, 200]
+    asked = [http.get(path, headers=one) for one in ({}, keyed.wrong, keyed.bob, keyed.alice)]
+    assert [one.status_code for one in asked] == [401, 401, bobs, 200]
+    if bobs == 403:
+        assert "--metrics-for" in asked[2].json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/.well-known/agent-card.json"])
@@ -252,9 +259,42 @@ def test_keys_come_and_go_while_the_server_runs(tmp_path):
         assert keys(server.db, "revoke", "bob").returncode == 0
         soon(lambda: server.http.get("/a2a/rest/tasks", headers=bob).status_code == 401)
         assert server.http.get("/a2a/rest/tasks", headers=alice).status_code == 200
-        keys(server.db, "revoke", "alice")
-        soon(lambda: server.http.get("/a2a/rest/tasks").status_code == 200)  # as before there were any
+
+
+def test_without_its_last_key_the_server_stays_closed_until_it_is_told_otherwise(tmp_path):
+    def asked(path: str = "/a2a/rest/tasks") -> list[int]:
+        return [server.http.get(path, headers=one).status_code for one in ({}, alice)]
+
+    with Server(tmp_path) as server:
+        alice = key(server.db, "alice")
+        refused = keys(server.db, "off")
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert "alice" in refused.stderr
+        assert "every request is refused" in keys(server.db, "revoke", "alice").stdout
+        soon(lambda: asked() == [401, 401])
+        server.stop()
+        server.start()
+        assert asked() == asked("/api/tasks") == [401, 401]
+        assert "securitySchemes" in server.http.get("/.well-known/agent-card.json").json()
+        assert "every request is refused" in keys(server.db, "list").stdout
+        assert server.http.get("/a2a/rest/tasks", headers=key(server.db, "bob")).status_code == 200
+        keys(server.db, "revoke", "bob")
+        assert keys(server.db, "off").returncode == 0
+        soon(lambda: asked() == [200, 401])  # a key that is shown has to be one all the same
         assert "securitySchemes" not in server.http.get("/.well-known/agent-card.json").json()
+        assert keys(server.db, "list").stdout == "no keys; `holdfast keys add NAME` makes one\n"
+
+
+def test_the_first_key_is_known_from_its_first_request_on(tmp_path):
+    with Server(tmp_path) as server, closing(Database(server.db)) as database:
+        for name in ("ann", "bob", "cid"):
+            made = {"X-API-Key": database.write(lambda db, name=name: stored.add(db, name, 0.0))}
+            sent = {"message": planned(nap("n", 600)), "configuration": {"returnImmediately": True}}
+            task = server.rpc("SendMessage", sent, **made)["task"]["id"]
+            assert database.read(lambda db, id_=task: tasks.get(db, id_)).owner == name
+            database.write(lambda db, name=name: stored.revoke(db, name))
+            database.write(stored.off)
+            soon(lambda: server.http.get("/a2a/rest/tasks").status_code == 200)
 
 
 def soon(condition: Any) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
 
-from holdfast.server.guard import Buckets, deeper_than
-from tests.acceptance.limited import limited, read_all
+from holdfast.server.guard import MANY, Buckets, deeper_than
+from holdfast.server.protocol import SPARE, peer_of
+from tests.acceptance.limited import Limited, limited, read_all
 from tests.acceptance.serving import message, nap, planned, text
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -291,6 +292,121 @@ def test_streams_of_one_owner_are_limited(server):
     server.rpc("CancelTask", {"id": id_})
 
 
+ANOTHER = "127.0.0.2"  # a second peer on this machine
+
+
+def request(path: str, body: dict | None = None) -> bytes:
+    """The bytes of a request."""
+    content = json.dumps(body).encode() if body else b""
+    head = f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: localhost\r\nA2A-Version: 1.0\r\n"
+    return f"{head}Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+def waits(server: Limited, how: str) -> bytes:
+    """A request that is answered when a task has ended, in a minute."""
+    message = {"message": planned(nap("n", 60))}
+    if how == "rest":
+        return request("/a2a/rest/message:send", message)
+    if how == "rpc":
+        return request("/a2a", {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": message})
+    sent = server.rpc("SendMessage", message | {"configuration": {"returnImmediately": True}}).json()
+    return request(f"/api/tasks/{sent['result']['task']['id']}/events?after=99&{how}=20")
+
+
+@pytest.mark.parametrize("how", ["rpc", "rest", "wait", "%77ait"])
+@pytest.mark.parametrize("after", [b"", GET], ids=["", "pipelined"])
+def test_calls_that_wait_are_limited_and_end_with_their_clients(tmp_path, how, after):
+    with limited(tmp_path, streams=2) as server:
+        begin = [waits(server, how) for _ in range(2)]
+        blocking = {"message": planned(nap("m", 0))}
+        with server.connect() as one, server.connect() as two:
+            one.sendall(begin[0])
+            two.sendall(begin[1])
+            soon(lambda: "holdfast_open_streams 2.0" in server.http.get("/metrics").text)
+            one.sendall(after)
+            two.sendall(after)
+            assert server.rpc("SendMessage", blocking).status_code == 429
+            assert server.http.get("/a2a/rest/tasks").status_code == 200  # what does not wait is served
+        soon(lambda: server.rpc("SendMessage", blocking).status_code == 200)
+        tasks = server.http.get("/a2a/rest/tasks").json()["tasks"]
+        begun = [one for one in tasks if one["status"]["state"] == "TASK_STATE_WORKING"]
+        assert len(begun) == 2  # a client that goes away takes nothing back
+        for one in begun:
+            server.rpc("CancelTask", {"id": one["id"]})
+
+
+def soon(condition) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_connections_of_one_peer_are_limited(tmp_path):
+    with limited(tmp_path, per_peer=4, header_seconds=60) as server, ExitStack() as opened:
+        server.http.close()
+        for _ in range(4):
+            opened.enter_context(server.connect())
+        for path in ("/a2a", "/a2a/rest/tasks", "/.well-known/agent-card.json"):
+            with server.connect() as fifth:
+                fifth.sendall(request(path, {"jsonrpc": "2.0"} if path == "/a2a" else None))
+                head, _, body = read_all(fifth).lower().partition(b"\r\n\r\n")  # to its end: it is closed
+            assert head.startswith(b"http/1.1 503 ")
+            assert b"retry-after: 1" in head
+            assert b"content-type: application/json" in head
+            assert "too many connections" in str(json.loads(body)["error"])
+        with server.connect() as fifth:
+            fifth.sendall(GET)
+            assert read_all(fifth).startswith(b"HTTP/1.1 200 ")  # who looks after the server is not turned away
+        with server.client(ANOTHER) as other:
+            assert other.get("/a2a/rest/tasks").status_code == 200
+        for _ in range(SPARE):
+            opened.enter_context(server.connect())
+        with server.connect() as cut, suppress(ConnectionError):
+            cut.sendall(GET)
+            assert read_all(cut) == b""
+        opened.close()
+        with server.client() as again:
+            soon(lambda: again.get("/a2a/rest/tasks").status_code == 200)
+
+
+def test_connections_of_all_peers_are_limited(tmp_path):
+    with limited(tmp_path, connections=3, header_seconds=60) as server, server.client(ANOTHER) as other:
+        server.http.close()
+        with server.connect(), server.connect(), server.connect():
+            assert other.get("/a2a/rest/tasks").status_code == 503
+            assert other.get("/healthz").status_code == 200
+        soon(lambda: other.get("/a2a/rest/tasks").status_code == 200)
+
+
+def test_head_has_to_come_sooner_when_nearly_all_connections_are_taken(tmp_path):
+    with limited(tmp_path, per_peer=4, header_seconds=60) as server:
+        server.http.close()
+        with server.connect(), server.connect(), server.connect(), server.connect() as last:
+            began = time.monotonic()
+            assert read_all(last) == b""
+            assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_whose_connection_it_is(address, peer):
+    assert peer_of((address, 1)) == peer
+
+
+def test_one_peers_flood_does_not_use_up_what_others_may_ask(tmp_path):
+    with limited(tmp_path, rate=1, burst=5) as server, server.client(ANOTHER) as other:
+        assert [server.http.get("/.well-known/agent-card.json").status_code for _ in range(7)][-1] == 429
+        assert other.get("/.well-known/agent-card.json").status_code == 200
+
+
 def test_rate_is_limited_and_says_when_to_come_again(tmp_path):
     with limited(tmp_path, rate=5, burst=5) as server:
         answers = [server.http.get("/a2a/rest/tasks") for _ in range(8)]
@@ -315,6 +431,20 @@ def test_buckets_are_each_owners_own():
     assert [buckets.take("a") > 0 for _ in range(5)] == [False] * 4 + [True]
 
 
+def test_owners_that_ask_no_more_are_forgotten():
+    now = [0.0]
+    buckets = Buckets(2, 4, lambda: now[0])
+    for number in range(2 * MANY):
+        buckets.take(f"{number}")
+        now[0] += 1
+    assert len(buckets._left) <= MANY + 1
+
+
+def test_headers_of_proxies_are_not_believed(server):
+    card = server.http.get("/.well-known/agent-card.json", headers={"X-Forwarded-Proto": "https"}).json()
+    assert {one["url"].partition(":")[0] for one in card["supportedInterfaces"]} == {"http"}
+
+
 def test_every_answer_has_the_headers_that_browsers_heed(server):
     for answer in (
         server.http.get("/healthz"),
@@ -332,5 +462,7 @@ def test_requested_extension_is_echoed(server):
     uri = "urn:holdfast:a2a:pause-resume:v1"
     assert server.rpc("ListTasks", {}, A2A_Extensions=f"urn:other, {uri}").headers["a2a-extensions"] == uri
     assert server.http.get("/a2a/rest/tasks", headers={"A2A-Extensions": uri}).headers["a2a-extensions"] == uri
+    lines = [("A2A-Extensions", "urn:other"), ("A2A-Extensions", uri)]
+    assert server.http.get("/a2a/rest/tasks", headers=lines).headers["a2a-extensions"] == uri
     assert "a2a-extensions" not in server.rpc("ListTasks", {}, A2A_Extensions="urn:other").headers
     assert "a2a-extensions" not in server.rpc("ListTasks", {}).headers

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +18,9 @@ import pytest
 
 from holdfast.checkpoints.database import Database
 from holdfast.server import health
-from tests.acceptance.serving import SLOW, Server, message, nap, planned, text
+from holdfast.server.serve import listen
+from holdfast.server.settings import Settings
+from tests.acceptance.serving import SLOW, Server, free_port, message, nap, planned, text
 
 QUICK = 4.0  # seconds in which a server has handed over, on a busy machine too
 
@@ -86,8 +90,6 @@ def test_signals_that_come_together_end_it_once(tmp_path):
 
 
 def test_idle_connections_do_not_hold_it_up(tmp_path):
-    import socket
-
     with Server(tmp_path) as server:
         bare = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
         bare[0].sendall(b"POST /a2a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
@@ -149,6 +151,25 @@ def test_figures_do_not_grow_with_what_clients_make_up(server):
     for turn in range(1, 20):
         bother(turn)
     assert size() == before
+
+
+def test_figures_are_few(server):
+    assert "_created" not in server.http.get("/metrics").text
+
+
+async def test_answers_are_not_held_back_until_the_client_has_acknowledged_their_head():
+    settings, told = Settings(port=free_port()), asyncio.get_running_loop().create_future()
+
+    class Told(asyncio.Protocol):
+        def connection_made(self, transport):
+            told.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    with listen(settings) as listening:
+        loop = asyncio.get_running_loop()
+        async with await loop.create_server(Told, sock=listening):
+            with socket.create_connection((settings.host, settings.port)):
+                assert await told
 
 
 def test_not_ready_while_the_database_cannot_be_written(tmp_path):

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from holdfast.nodes.context import Artifact, TaskContext
+from holdfast.nodes.data.questions import BEST_GUESS
 from holdfast.nodes.market import types  # noqa: F401  registers the task types
 from holdfast.nodes.market.planner import make_plan
 from holdfast.nodes.registry import REGISTRY
 from holdfast.nodes.report.document import Fact, Section
 
+READING = ("collect_data", "profile_data")
+
+
+class Decided(dict[str, Any]):
+    """Answers to questions; whatever else is asked gets the rules' best guess, as with ``--yes``."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> str:
+        return BEST_GUESS
+
 
 class FolderEffects:
     """Keeps what is stored as files named by their hash."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, answers: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         self.recorded: dict[str, Any] = {}
+        self.answers = Decided(answers or {})
+        self.uncertain: dict[str, float] = {}
         folder.mkdir(parents=True, exist_ok=True)
+
+    def known_step(self, name: str) -> str:
+        return name
 
     async def begin_step(self, name: str) -> None:
         """Nothing to note."""
@@ -46,16 +64,24 @@ class FolderEffects:
 
 
 async def run_analyses(
-    folder: Path, data: Sequence[str | Path], goal: str = "Market report on x"
+    folder: Path,
+    data: Sequence[str | Path],
+    goal: str = "Market report on x",
+    answers: Mapping[str, Any] | None = None,
+    only: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
-    """The results of all subtasks of the plan but charts and report, by id, each having been JSON on the way."""
-    effects = FolderEffects(folder / "store")
+    """The results of all subtasks of the plan but charts and report, by id, each having been JSON on the way.
+
+    ``only`` names the types to run beside the reading, if not all of them are needed.
+    """
+    effects = FolderEffects(folder / "store", answers)
     results: dict[str, dict[str, Any]] = {}
     for subtask in make_plan(goal, [str(path) for path in data]):
-        if subtask["type"] in ("chart", "compile_report"):
+        if subtask["type"] in ("chart", "compile_report") or (only and subtask["type"] not in (*READING, *only)):
             continue
         kind = REGISTRY.get(subtask["type"])
         inputs = {name: results[name] for name in subtask["dependencies"]}
+        effects.recorded = {}
         context = TaskContext("task", subtask["id"], 1, effects)
         result = await kind.body(kind.validate(subtask["params"]), inputs, context)
         results[subtask["id"]] = json.loads(json.dumps(result, allow_nan=False))

@@ -54,7 +54,7 @@ async def test_shares_are_of_the_total_and_their_changes_in_points(market: dict[
 
 
 async def test_rows_without_a_name_are_kept_in_totals_and_out_of_rankings(market: dict[str, dict[str, Any]]) -> None:
-    assert "“make” is “NA”: missing, not a make | 1 rows, 10 in “units”" in text_of(market, "data_quality")
+    assert "“make” is “NA”: missing, not a make | 1 row, 10 in “units”" in text_of(market, "data_quality")
     figures = [block for block in section(market, "competitor_analysis").blocks if block.type == "figure"]
     assert not any("NA" in row for figure in figures for row in figure.data.rows)
 

@@ -52,6 +52,36 @@ def test_panels_side_by_side_fill_the_column_together():
     assert abs(width - charts.WIDTH) <= 3
 
 
+def test_a_chart_for_a_phone_is_as_wide_as_that_and_has_the_same_labels():
+    for figure in (bar_figure(), line_figure()):
+        drawing = charts.draw(figure)
+        assert abs(float(ElementTree.fromstring(drawing.phone).attrib["width"]) - charts.PHONE) <= 2
+        page, phone = (set(ElementTree.fromstring(svg).itertext()) for svg in (drawing.page, drawing.phone))
+        assert phone <= page
+        assert {"104", "139"} <= phone or figure.name == "monthly"
+
+
+def test_panels_stand_two_and_two_on_a_phone():
+    figure = line_figure()
+    rows = [{**row, "maker": f"M{i}"} for row in figure.spec["data"]["values"][:24] for i in range(4)]
+    figure.spec = {
+        "data": {"values": rows},
+        "facet": {"field": "maker", "type": "nominal"},
+        "columns": 4,
+        "spec": {"mark": "line", "encoding": figure.spec["encoding"]},
+    }
+    drawing = charts.draw(figure)
+    wide, narrow = (ElementTree.fromstring(svg).attrib for svg in (drawing.page, drawing.phone))
+    assert abs(float(narrow["width"]) - charts.PHONE) <= 3
+    assert float(narrow["height"]) > 1.6 * float(wide["height"])
+
+
+def test_a_chart_with_a_width_of_its_own_has_none_for_a_phone():
+    figure = bar_figure()
+    figure.spec = {**figure.spec, "width": 300}
+    assert charts.draw(figure).phone == b""
+
+
 def test_the_png_is_twice_as_large_as_the_svg_and_shows_text():
     drawing = charts.draw(bar_figure())
     silent = bar_figure()

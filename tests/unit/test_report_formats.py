@@ -48,7 +48,7 @@ def hostile_drawings(hostile: Document) -> dict[str, Drawing]:
 
 @pytest.fixture(scope="module")
 def page(hostile: Document, hostile_drawings: dict[str, Drawing]) -> str:
-    return to_html(hostile, hostile_drawings)
+    return to_html(hostile, hostile_drawings, to_evidence(hostile, SOURCES, {}).decode())
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ class Reader(HTMLParser):
 
 def test_html_shows_a_hostile_name_and_makes_no_tag_of_it(page: str):
     reader = Reader(page)
-    assert not reader.all("script")
+    assert reader.all("script") == [{"type": "application/json", "id": "evidence"}]  # data: nothing in it is run
     assert "".join(reader.text).count(SHOWN) >= 6
     assert not any(key.startswith("on") for _, attributes in reader.tags for key in attributes)
 
@@ -150,6 +150,18 @@ def test_html_fetches_nothing(page: str):
     assert "http://" not in page.replace("http://www.w3.org/", "")
 
 
+def test_html_carries_its_evidence_whatever_names_are_in_it(page: str, hostile: Document):
+    inside = page[page.index('id="evidence">') + len('id="evidence">') : page.rindex("</script>")]
+    assert "<" not in inside
+    assert json.loads(inside) == json.loads(to_evidence(hostile, SOURCES, {}))
+    assert HOSTILE in [fact["value"] for fact in json.loads(inside)["facts"]]
+
+
+def test_html_lets_a_browser_run_and_fetch_nothing(page: str):
+    (policy,) = [one["content"] for one in Reader(page).all("meta") if "http-equiv" in one]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:"
+
+
 def test_html_can_be_read_by_machine_and_keyboard(page: str):
     reader = Reader(page)
     ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
@@ -166,7 +178,7 @@ def test_html_can_be_read_by_machine_and_keyboard(page: str):
 
 def test_each_chart_has_an_alternative_text_with_figures_and_a_table_of_its_values(page: str, hostile: Document):
     images = [attributes for attributes in Reader(page).all("svg") if attributes.get("role") == "img"]
-    assert len(images) == 2
+    assert len(images) == 4  # each for a wide and for a narrow screen; one of them is shown
     for image in images:
         assert len(image["aria-label"].split()) >= 8
         assert re.search(r"\d", image["aria-label"])
@@ -291,7 +303,7 @@ def test_a_query_that_nobody_gave_stops_the_report():
 
 
 def test_each_format_is_the_same_from_run_to_run(hostile: Document, hostile_drawings: dict[str, Drawing], page: str):
-    assert to_html(hostile, hostile_drawings) == page
+    assert to_html(hostile, hostile_drawings, to_evidence(hostile, SOURCES, {}).decode()) == page
     assert to_markdown(hostile) == to_markdown(hostile)
     assert to_evidence(hostile, SOURCES, {}) == to_evidence(hostile, SOURCES, {})
     assert to_pdf(hostile, hostile_drawings) == to_pdf(hostile, hostile_drawings)

@@ -285,8 +285,7 @@ def is_lost(error: BaseException) -> bool:
 
 
 def _metadata(told: Any) -> dict[str, Any]:
-    plain = wire.plain(struct_pb2.Value(struct_value=told.metadata))
-    return plain if isinstance(plain, dict) else {}
+    return wire.Json().struct(told.metadata)
 
 
 def _file(path: Path) -> pb.Part:

@@ -6,6 +6,7 @@ began), and says so in its metadata, so that a client that has never heard of th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ URI = "urn:holdfast:a2a:pause-resume:v1"
 DESCRIPTION = (
     "PauseTask and ResumeTask: stops a task so that it can go on later, with nothing lost and nothing repeated."
 )
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,8 @@ def paused(stops: Mapping[str, Mapping[str, Any]], in_flight: int) -> dict[str, 
 
 def _time(value: Any) -> datetime:
     try:
-        until = datetime.fromisoformat(value)
-        if until.tzinfo is None:
-            raise BadInput("until has to have a time zone, as in 2026-01-31T12:00:00Z")
-        return until.astimezone(UTC)
+        if _RFC_3339.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
-        raise BadInput("until has to be a time as in 2026-01-31T12:00:00Z") from None
+        pass
+    raise BadInput("until has to be a time with its time zone, as in 2026-01-31T12:00:00Z")

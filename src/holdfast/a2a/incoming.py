@@ -1,23 +1,20 @@
-"""What a client's message says: a goal with its files, plan and options, answers, or just something to keep in mind.
-
-Nothing of the server's disk is read for a client but what its operator named: uploads, and the folders of ``data``.
-"""
+"""What a client's message says: a goal with its files, plan and options, answers, or just something to keep in mind."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from a2a.types import a2a_pb2 as pb
 from a2a.utils.errors import ContentTypeNotSupportedError
-from pydantic import ValidationError
 
 from holdfast.a2a import wire
-from holdfast.checkpoints.errors import BadInput, HoldfastError
+from holdfast.a2a.reading import Readable, resolved
+from holdfast.checkpoints.errors import BadInput
 from holdfast.checkpoints.files import write_whole
 from holdfast.checkpoints.messages import Message
 from holdfast.nodes.registry import Registry
@@ -34,6 +31,8 @@ FILE_TYPES = {
 }
 OPTIONS = ("workers", "on_question", "on_failure", "approve", "yes", "data")
 KEYS = ("plan", "options", "answers")
+MOST_PARTS = 100
+LONGEST_NAME = 200  # bytes of an upload's name; a file system takes 255, and a draft of it some more
 _UNSAFE = re.compile(r"[^\w. ()+@=,-]+")
 
 
@@ -62,16 +61,23 @@ class Incoming:
     data: Any = None
     uploads: list[Upload] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def kept(self) -> Message:
         """The message as the task's history keeps it."""
-        return Message(self.id, "user", self.parts)
+        return Message(self.id, "user", self.parts, about=self.about)
+
+
+def require_few(message: pb.Message) -> None:
+    """Raises BadInput for a message with more parts than are taken."""
+    if len(message.parts) > MOST_PARTS:
+        raise BadInput(f"the message has {len(message.parts):,} parts, and at most {MOST_PARTS} can be taken")
 
 
 def read(message: pb.Message) -> Incoming:
     """Takes a message apart; raises BadInput, or ContentTypeNotSupportedError for a part that is not read here."""
-    texts, data, uploads = list[str](), list[Any](), list[Upload]()
+    texts, data, uploads, json = list[str](), list[Any](), list[Upload](), wire.Json()
     for part in message.parts:
         match part.WhichOneof("content"):
             case "text":
@@ -79,9 +85,9 @@ def read(message: pb.Message) -> Incoming:
                 texts.append(part.text)
             case "data":
                 _require_type(part, ("application/json",))
-                data.append(wire.plain(part.data))
+                data.append(json.value(part.data))
             case "raw":
-                uploads.append(_upload(part, len(uploads)))
+                uploads.append(_upload(part, {one.name for one in uploads}))
             case "url":
                 raise BadInput("a file part has to bring its content as raw bytes; no URL is fetched here")
             case _:
@@ -100,12 +106,13 @@ def read(message: pb.Message) -> Incoming:
         merged.get("answers"),
         others[0] if len(others) == 1 else others or None,
         uploads,
-        wire.parts_of(message, [one.sha256 for one in uploads]),
+        wire.parts_of(message, [one.sha256 for one in uploads], data, json),
+        wire.about(message, json),
     )
 
 
-def fields(said: Incoming, folder: Path, allowed: Sequence[Path], registry: Registry) -> dict[str, Any]:
-    """What ``Holdfast.start`` takes for a new task, its uploads to be in ``folder``; raises BadInput."""
+def fields(said: Incoming, folder: Path, readable: Readable, registry: Registry) -> dict[str, Any]:
+    """What ``Holdfast.start`` takes for a new task, its uploads being in ``folder``; raises BadInput."""
     if said.answers is not None:
         raise BadInput("answers are for a task that has asked; send them with its taskId")
     if said.data is not None:
@@ -113,40 +120,9 @@ def fields(said: Incoming, folder: Path, allowed: Sequence[Path], registry: Regi
     if unknown := set(said.options) - set(OPTIONS):
         raise BadInput(f"the option {sorted(unknown)[0]!r} is not one of {', '.join(OPTIONS)}")
     options = dict(said.options)
-    named = options.pop("data", [])
-    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
-        raise BadInput("options.data has to be a list of file names")
-    data = [str(folder / one.name) for one in said.uploads] + [str(_found(one, allowed)) for one in named]
-    if said.plan is not None:
-        require_allowed(said.plan, [*allowed, folder], registry)
-    return {"data": data, "plan": said.plan, **options}
-
-
-def require_allowed(plan: Mapping[str, Any], allowed: Iterable[Path], registry: Registry) -> None:
-    """Raises BadInput if a subtask of a client's plan would read a file that is not in one of those folders."""
-    roots = [root.resolve() for root in allowed]
-    for spec in plan.get("subtasks") or ():
-        if not isinstance(spec, Mapping) or spec.get("type") not in registry:
-            continue  # the plan's own check says so
-        kind = registry.get(str(spec["type"]))
-        if kind.reads is None:
-            continue
-        try:
-            paths = list(kind.reads(kind.validate(spec.get("params") or {})))
-        except ValidationError:
-            continue
-        except (HoldfastError, OSError):
-            paths = [Path("/")]  # it says what there is on this disk, which is not for a client to learn
-        for path in paths:
-            if not any(path.resolve().is_relative_to(root) for root in roots):
-                raise BadInput(f"subtask {spec.get('id')!r} reads files that this server does not hand out to clients")
-
-
-def require_edits_allowed(answers: Mapping[str, Any], allowed: Sequence[Path], registry: Registry) -> None:
-    """As ``require_allowed`` for the plans that are handed in as answers to an approval."""
-    for given in answers.values():
-        if isinstance(given, Mapping) and isinstance(given.get("edit"), Mapping):
-            require_allowed(given["edit"], allowed, registry)
+    data = [str(folder / one.name) for one in said.uploads] + readable.find(options.pop("data", []))
+    plan = said.plan if said.plan is None else resolved(said.plan, readable, registry)
+    return {"data": data, "plan": plan, **options}
 
 
 def save(uploads: Iterable[Upload], folder: Path) -> None:
@@ -155,23 +131,24 @@ def save(uploads: Iterable[Upload], folder: Path) -> None:
         write_whole(folder / one.name, one.content)
 
 
-def _upload(part: pb.Part, count: int) -> Upload:
+def _upload(part: pb.Part, taken: Collection[str]) -> Upload:
     kind = part.media_type.partition(";")[0].strip().lower() or "application/octet-stream"
     if kind not in FILE_TYPES:
         raise ContentTypeNotSupportedError(message=f"files of type {kind} are not read here; send CSV, JSON or Parquet")
-    name = _UNSAFE.sub("_", part.filename.replace("\\", "/").rpartition("/")[2]).lstrip(".")[-100:]
-    name = name or f"data{FILE_TYPES[kind]}"
-    return Upload(f"{count + 1}-{name}" if count else name, part.raw)
+    name = _UNSAFE.sub("_", part.filename.replace("\\", "/").rpartition("/")[2])
+    name = name.encode()[-LONGEST_NAME:].decode(errors="ignore").lstrip(".") or f"data{FILE_TYPES[kind]}"
+    return Upload(_free(name, taken), part.raw)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, with a number before it if another file has it, in whatever case."""
+    others, number, free = {one.casefold() for one in taken}, 1, name
+    while free.casefold() in others:
+        number += 1
+        free = f"{number}-{name}"
+    return free
 
 
 def _require_type(part: pb.Part, kinds: tuple[str, ...]) -> None:
     if part.media_type and not part.media_type.lower().startswith((*kinds, "application/json")):
         raise ContentTypeNotSupportedError(message=f"a part of type {part.media_type} is not read here")
-
-
-def _found(name: str, allowed: Sequence[Path]) -> Path:
-    for root in allowed:
-        path = (root / name).resolve()
-        if path.is_relative_to(root.resolve()) and path.is_file():
-            return path
-    raise BadInput(f"there is no file {name!r} among those that this server hands out to clients")

@@ -1,42 +1,105 @@
 """The HTTP routes of A2A: JSON-RPC at /a2a, HTTP+JSON under /a2a/rest, each with PauseTask and ResumeTask, and files.
 
-The SDK parses, routes and words errors; what it lacks is added here: the extension's methods, the echo of the
-extension header, and an artifact's content by its URL.
+The SDK words errors, streams and maps fields; the dispatch is our own, so that requests and answers that are large are
+converted off the event loop, and a request that does not fit is told so in a sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from a2a.extensions.common import HTTP_EXTENSION_HEADER
 from a2a.server.context import ServerCallContext
-from a2a.server.routes.common import DefaultServerCallContextBuilder
-from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
-from a2a.server.routes.rest_dispatcher import RestDispatcher
-from a2a.server.routes.rest_routes import create_rest_routes
+from a2a.server.jsonrpc_models import JSONParseError
+from a2a.server.request_handlers.response_helpers import build_error_response
+from a2a.server.routes.common import (
+    DefaultServerCallContextBuilder,
+    create_event_source_response,
+    serialize_list_tasks_response,
+)
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import constants
-from a2a.utils.error_handlers import rest_error_handler
+from a2a.utils.error_handlers import build_rest_error_payload, rest_error_handler
+from a2a.utils.errors import A2AError, InternalError, InvalidParamsError, InvalidRequestError, MethodNotFoundError
+from a2a.utils.proto_utils import parse_params, to_stream_response
 from a2a.utils.version_validator import validate_version
-from google.protobuf.json_format import MessageToDict, Parse
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message import Message
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from holdfast.a2a.card import JSONRPC, REST
+from holdfast.a2a.errors import INSIDE
 from holdfast.a2a.extension import URI
-from holdfast.a2a.handler import Desk, Handler
-from holdfast.a2a.wire import is_value
+from holdfast.a2a.handler import LARGE, Desk, Handler, off_loop
+from holdfast.checkpoints import tasks
 from holdfast.checkpoints.errors import UnknownTask
 from holdfast.checkpoints.files import Files
 from holdfast.checkpoints.tasks import ArtifactRow
+from holdfast.graphs.holdfast import Holdfast
+from holdfast.graphs.view import Wanted
 
-METHODS: dict[str, type] = {
-    **JsonRpcDispatcher.METHOD_TO_MODEL,
-    "PauseTask": pb.CancelTaskRequest,
-    "ResumeTask": pb.CancelTaskRequest,
+log = logging.getLogger("holdfast.server")
+CALLS: dict[str, tuple[type[Message], str]] = {
+    "SendMessage": (pb.SendMessageRequest, "on_message_send"),
+    "SendStreamingMessage": (pb.SendMessageRequest, "on_message_send_stream"),
+    "GetTask": (pb.GetTaskRequest, "on_get_task"),
+    "ListTasks": (pb.ListTasksRequest, "on_list_tasks"),
+    "CancelTask": (pb.CancelTaskRequest, "on_cancel_task"),
+    "PauseTask": (pb.CancelTaskRequest, "on_pause_task"),
+    "ResumeTask": (pb.CancelTaskRequest, "on_resume_task"),
+    "SubscribeToTask": (pb.SubscribeToTaskRequest, "on_subscribe_to_task"),
+    "CreateTaskPushNotificationConfig": (pb.TaskPushNotificationConfig, "on_create_task_push_notification_config"),
+    "GetTaskPushNotificationConfig": (
+        pb.GetTaskPushNotificationConfigRequest,
+        "on_get_task_push_notification_config",
+    ),
+    "ListTaskPushNotificationConfigs": (
+        pb.ListTaskPushNotificationConfigsRequest,
+        "on_list_task_push_notification_configs",
+    ),
+    "DeleteTaskPushNotificationConfig": (
+        pb.DeleteTaskPushNotificationConfigRequest,
+        "on_delete_task_push_notification_config",
+    ),
+    "GetExtendedAgentCard": (pb.GetExtendedAgentCardRequest, "on_get_extended_agent_card"),
 }
+METHODS: dict[str, type[Message]] = {method: kind for method, (kind, _) in CALLS.items()}
+STREAMS = frozenset({"SendStreamingMessage", "SubscribeToTask"})
+_CONFIGS = "/tasks/{task_id}/pushNotificationConfigs"
+_ROUTES = (  # what stands in braces is a field of the request
+    ("POST", "/message:send", "SendMessage"),
+    ("POST", "/message:stream", "SendStreamingMessage"),
+    ("POST", "/tasks/{id}:cancel", "CancelTask"),
+    ("POST", "/tasks/{id}:pause", "PauseTask"),
+    ("POST", "/tasks/{id}:resume", "ResumeTask"),
+    ("GET", "/tasks/{id}:subscribe", "SubscribeToTask"),
+    ("POST", "/tasks/{id}:subscribe", "SubscribeToTask"),
+    ("GET", "/tasks/{id}", "GetTask"),
+    ("GET", "/tasks", "ListTasks"),
+    ("GET", f"{_CONFIGS}/{{id}}", "GetTaskPushNotificationConfig"),
+    ("DELETE", f"{_CONFIGS}/{{id}}", "DeleteTaskPushNotificationConfig"),
+    ("POST", _CONFIGS, "CreateTaskPushNotificationConfig"),
+    ("GET", _CONFIGS, "ListTaskPushNotificationConfigs"),
+    ("GET", "/extendedAgentCard", "GetExtendedAgentCard"),
+)
+_IN_BODY = frozenset({"SendMessage", "SendStreamingMessage", "CreateTaskPushNotificationConfig"})
+_MAY_HAVE_BODY = frozenset({"PauseTask", "ResumeTask"})
+_RPC_FIELDS = frozenset({"jsonrpc", "id", "method", "params"})
+_FIELD = re.compile(r"Failed to parse (\w+) field")
+_DEEP = 5  # levels at which an answer is written in pieces; a message of a task's history is one
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class NoJson(Exception):
+    """The body cannot be parsed, which JSON-RPC has a code of its own for."""
 
 
 class Context(DefaultServerCallContextBuilder):
@@ -49,63 +112,66 @@ class Context(DefaultServerCallContextBuilder):
         return context
 
 
-class Rpc(JsonRpcDispatcher):
-    """JSON-RPC with the two methods more."""
+class Rpc:
+    """JSON-RPC."""
 
-    METHOD_TO_MODEL = METHODS
-    request_handler: Handler
+    def __init__(self, handler: Handler) -> None:
+        self._handler, self._context = handler, Context()
 
-    @validate_version(constants.PROTOCOL_VERSION_1_0)
-    async def _process_non_streaming_request(self, request_obj: Any, context: ServerCallContext) -> Any:
-        match context.state.get("method"):
-            case "PauseTask":
-                return MessageToDict(await self.request_handler.on_pause_task(request_obj, context))
-            case "ResumeTask":
-                return MessageToDict(await self.request_handler.on_resume_task(request_obj, context))
-        return await super()._process_non_streaming_request(request_obj, context)
+    async def handle(self, request: Request) -> Response:
+        """One request of any method; what is refused is an error object."""
+        id_: str | int | None = None
+        try:
+            body = await _json(request)
+            id_ = _id_of(body)
+            method, given = _call_of(body)
+            params = await _message(given, METHODS[method], InvalidParamsError, await request.body())
+            context = self._context.build(request)
+            context.tenant = getattr(params, "tenant", "")
+            await require_version(context)
+            call = getattr(self._handler, CALLS[method][1])(params, context)
+            if method in STREAMS:
+                return await _stream(call, lambda said: _result(id_, said), lambda error: _error(id_, error))
+            written = await _written(await call, params, lambda said: _result(id_, said))
+            return Response(written, media_type="application/json")
+        except Exception as error:
+            return JSONResponse(_error(id_, error))
 
 
-class Rest(RestDispatcher):
-    """HTTP+JSON for the two methods more."""
+class Rest:
+    """HTTP+JSON."""
 
-    request_handler: Handler
+    def __init__(self, handler: Handler) -> None:
+        self._handler, self._context = handler, Context()
 
-    @rest_error_handler
-    async def on_pause(self, request: Request) -> Response:
-        """``POST /tasks/{id}:pause``."""
-        return await self._task(request, self.request_handler.on_pause_task)
+    def routes(self) -> list[BaseRoute]:
+        """Every route below /a2a/rest, and the same for a tenant, whose name stands before."""
+        own = [Route(f"{REST}{path}", self._answering(method), methods=[verb]) for verb, path, method in _ROUTES]
+        return [*own, Mount("/{tenant}", routes=own)]
 
-    @rest_error_handler
-    async def on_resume(self, request: Request) -> Response:
-        """``POST /tasks/{id}:resume``."""
-        return await self._task(request, self.request_handler.on_resume_task)
+    def _answering(self, method: str) -> Callable[[Request], Awaitable[Response]]:
+        @rest_error_handler
+        async def answer(request: Request) -> Response:
+            context = self._context.build(request)
+            await require_version(context)
+            params = await _request(request, method, context)
+            call = getattr(self._handler, CALLS[method][1])(params, context)
+            if method in STREAMS:
+                return await _stream(call, lambda said: said, build_rest_error_payload)
+            written = await _written(await call, params, lambda said: said)
+            return Response(written, media_type=constants.A2A_JSON_MEDIA_TYPE)
 
-    async def _task(
-        self, request: Request, method: Callable[[pb.CancelTaskRequest, ServerCallContext], Awaitable[pb.Task]]
-    ) -> Response:
-        @validate_version(constants.PROTOCOL_VERSION_1_0)
-        async def call(context: ServerCallContext) -> pb.Task:
-            params = pb.CancelTaskRequest()
-            if body := await request.body():
-                Parse(body, params, ignore_unknown_fields=True)
-            params.id = request.path_params["id"]
-            return await method(params, context)
-
-        task = await self._handle_non_streaming(request, call)
-        return JSONResponse(MessageToDict(task), media_type=constants.A2A_JSON_MEDIA_TYPE)
+        return answer
 
 
 def routes(desk: Desk, handler: Handler) -> list[BaseRoute]:
     """All routes of A2A over one handler, but the card."""
-    context = Context()
-    rpc, rest = Rpc(handler, context_builder=context), Rest(handler, context_builder=context)
+    rpc = Rpc(handler)
     return [
-        Route(JSONRPC, rpc.handle_requests, methods=["POST"]),
-        Route(f"{JSONRPC}/", rpc.handle_requests, methods=["POST"]),  # some clients add the slash to the card's URL
-        Route(f"{REST}/tasks/{{id}}:pause", rest.on_pause, methods=["POST"]),
-        Route(f"{REST}/tasks/{{id}}:resume", rest.on_resume, methods=["POST"]),
+        Route(JSONRPC, rpc.handle, methods=["POST"]),
+        Route(f"{JSONRPC}/", rpc.handle, methods=["POST"]),  # some clients add the slash to the card's URL
         Route("/a2a/artifacts/{task}/{name:path}", artifact(desk)),
-        *create_rest_routes(handler, context, path_prefix=REST),
+        *Rest(handler).routes(),
     ]
 
 
@@ -113,17 +179,23 @@ def artifact(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
     """The route that gives an artifact's content to the owner of its task."""
 
     async def give(request: Request) -> Response:
-        owner = request.user.display_name if "user" in request.scope else ""
+        owner, task_id = request.user.display_name if "user" in request.scope else "", request.path_params["task"]
         try:
-            seen = await desk.hf.view(owner, request.path_params["task"])
+            await desk.hf.view(owner, task_id, Wanted(history=0, artifacts=False))
         except UnknownTask:
-            return JSONResponse({"error": "there is no such artifact"}, 404)
-        row = next((one for one in seen.artifacts if one.name == request.path_params["name"]), None)
-        if row is None or is_value(row):
-            return JSONResponse({"error": "there is no such artifact"}, 404)
-        return content(row, desk.hf.database.files)
+            return JSONResponse({"error": "there is no such task"}, 404)
+        return await handed_out(desk.hf, task_id, request.path_params["name"])
 
     return give
+
+
+async def handed_out(hf: Holdfast, task_id: str, name: str) -> Response:
+    """The content of an artifact of the task of that full id, or that it has none of that name."""
+    rows = await hf.database.aread(lambda db: tasks.artifacts(db, tasks.get(db, task_id).number))
+    row = next((one for one in rows if one.name == name), None)
+    if row is None:
+        return JSONResponse({"error": f"task {task_id} has no artifact {name!r}"}, 404)
+    return await asyncio.to_thread(content, row, hf.database.files)
 
 
 def content(row: ArtifactRow, files: Files) -> Response:
@@ -140,3 +212,136 @@ def echo(requested: str | None) -> dict[str, str]:
     """The response header that says which requested extensions are in use."""
     wanted = {one.strip() for one in (requested or "").split(",")}
     return {HTTP_EXTENSION_HEADER: URI} if URI in wanted else {}
+
+
+@validate_version(constants.PROTOCOL_VERSION_1_0)
+async def require_version(context: ServerCallContext) -> None:
+    """Raises VersionNotSupportedError for a call in another version; one that names none is in 0.3."""
+
+
+async def _json(request: Request) -> Any:
+    body = await request.body()
+    try:
+        return await asyncio.to_thread(json.loads, body) if len(body) > LARGE else json.loads(body)
+    except (ValueError, RecursionError):
+        raise NoJson("the body is not JSON") from None
+
+
+async def _message(given: Any, kind: type[Message], refused: type[A2AError], body: bytes) -> Message:
+    """The JSON ``given`` as a message of that kind; fields that it does not know are passed over."""
+
+    def parse() -> Message:
+        name = kind.DESCRIPTOR.name
+        if not isinstance(given, dict):
+            raise refused(message=f"the parameters have to be an object as {name} is one")
+        try:
+            return ParseDict(given, kind(), ignore_unknown_fields=True)
+        except Exception as error:
+            where = ".".join(_FIELD.findall(str(error)))
+            what = f"the field {where}" if where else "a field"
+            raise refused(message=f"{what} of the parameters is not as {name} has it") from None
+
+    return await asyncio.to_thread(parse) if len(body) > LARGE else parse()
+
+
+async def _request(request: Request, method: str, context: ServerCallContext) -> Message:
+    """The message that a request of HTTP+JSON stands for, from its body, its query and its path."""
+    kind, body, given = METHODS[method], b"", dict[str, Any]()
+    if method in _IN_BODY or (method in _MAY_HAVE_BODY and await request.body()):
+        body = await request.body()
+        try:
+            given = await _json(request)
+        except NoJson as error:
+            raise InvalidRequestError(message=str(error)) from None
+        if method in _MAY_HAVE_BODY and isinstance(given, dict):
+            given.pop("id", None)  # the path has it
+    params = await _message(given, kind, InvalidRequestError, body)
+    if request.method == "GET":
+        try:
+            parse_params(request.query_params, params)
+        except Exception as error:
+            where = _FIELD.search(str(error))
+            sentence = f"{where[1] if where else 'a parameter'} in the query is not as {kind.DESCRIPTOR.name} has it"
+            raise InvalidRequestError(message=sentence) from None
+    for name, value in request.path_params.items():
+        setattr(context if name == "tenant" else params, name, value)
+    return params
+
+
+def _id_of(body: Any) -> str | int | None:
+    id_ = body.get("id") if isinstance(body, dict) else None
+    return id_ if isinstance(id_, str | int) and not isinstance(id_, bool) else None
+
+
+def _call_of(body: Any) -> tuple[str, Any]:
+    """Method and parameters of a JSON-RPC request; raises InvalidRequestError or MethodNotFoundError."""
+    if isinstance(body, list):
+        raise InvalidRequestError(message="Batch requests are not supported; send one request at a time")
+    if not isinstance(body, dict) or body.get("jsonrpc") != "2.0":
+        raise InvalidRequestError(message='the body has to be a JSON-RPC request: an object with "jsonrpc": "2.0"')
+    if body.get("id") is not None and _id_of(body) is None:
+        raise InvalidRequestError(message="id has to be a text, a whole number or null")
+    if unknown := set(body) - _RPC_FIELDS:
+        raise InvalidRequestError(message=f"a JSON-RPC request has no member {sorted(unknown)[0][:100]!r}")
+    method = body.get("method")
+    if not isinstance(method, str) or not method:
+        raise InvalidRequestError(message="method has to be the name of a method")
+    if method not in METHODS:
+        raise MethodNotFoundError
+    return method, body.get("params", {})
+
+
+async def _stream(
+    updates: AsyncGenerator[Any, None], wrap: Callable[[Any], Any], refusal: Callable[[Exception], Any]
+) -> Response:
+    """Server-sent events, one for each update; raises what is raised before the first."""
+    first = await anext(updates)
+
+    async def told() -> AsyncIterator[dict[str, str]]:
+        async with aclosing(updates):
+            try:
+                yield {"data": await _event(first, wrap)}
+                async for update in updates:
+                    yield {"data": await _event(update, wrap)}
+            except Exception as error:
+                yield {"event": "error", "data": _dumps(refusal(error))}
+
+    return create_event_source_response(told())
+
+
+async def _event(update: Any, wrap: Callable[[Any], Any]) -> str:
+    return await off_loop(update, lambda: _pieces(wrap(MessageToDict(to_stream_response(update)))))
+
+
+async def _written(made: Any, params: Any, wrap: Callable[[Any], Any]) -> str:
+    """The JSON of an answer."""
+
+    def write() -> str:
+        if isinstance(made, pb.ListTasksResponse):
+            return _pieces(wrap(serialize_list_tasks_response(made, params.include_artifacts)), _DEEP + 1)
+        sent = isinstance(params, pb.SendMessageRequest)
+        return _pieces(wrap(MessageToDict(pb.SendMessageResponse(task=made) if sent else made)))
+
+    return await off_loop(made, write)
+
+
+def _pieces(value: Any, deep: int = _DEEP) -> str:
+    """JSON, written in pieces: while one is written, no other thread runs."""
+    if deep and isinstance(value, dict):
+        return "{" + ",".join(f"{_dumps(name)}:{_pieces(one, deep - 1)}" for name, one in value.items()) + "}"
+    if deep and isinstance(value, list):
+        return "[" + ",".join(_pieces(one, deep - 1) for one in value) + "]"
+    return _dumps(value)
+
+
+def _result(id_: str | int | None, said: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": id_, "result": said}
+
+
+def _error(id_: str | int | None, error: Exception) -> dict[str, Any]:
+    if isinstance(error, NoJson):
+        return build_error_response(None, JSONParseError(message=str(error)))
+    if not isinstance(error, A2AError):
+        log.exception("a request broke off", exc_info=error)
+        error = InternalError(message=INSIDE)
+    return build_error_response(id_, error)

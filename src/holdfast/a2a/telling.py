@@ -42,7 +42,8 @@ class Teller:
         """The updates for one event, in order; none for what is of no concern to a client."""
         if event.type == "artifact.added":
             row = ArtifactRow(**{key: event.data[key] for key in ArtifactRow.__slots__})
-            for part in await asyncio.to_thread(lambda: list(wire.chunks(row, self.hf.database.files))):
+            parts = wire.chunks(row, self.hf.database.files)
+            while part := await asyncio.to_thread(next, parts, None):  # one at a time: the file may be large
                 yield self._artifact(event, *part)
             return
         about = event.type.partition(".")[0]
@@ -97,8 +98,7 @@ class Teller:
             waiting = [one for one in await read(partial(questions.load, task=row.number)) if one.id in ids]
             return wire.asked(waiting, row.id, row.context_id)
         if event.type == "task.message" and event.data["role"] == "agent":
-            said = await read(partial(messages.load, task=row.number))
-            found = next((one for one in said if one.id == event.data["message"]), None)
+            found = await read(partial(messages.get, task=row.number, message=event.data["message"]))
             return wire.message(found, row.id, row.context_id) if found else None
         if self.state in TERMINAL and event.data.get("error"):
             return wire.failed(event.data["error"], row.id, row.context_id)
@@ -107,7 +107,7 @@ class Teller:
     async def _results(self, event: Event) -> AsyncIterator[Update]:
         given = await self.hf.database.aread(lambda db: last_results(db, self.task.row.number))
         if given:
-            yield self._artifact(event, wire.results(given), False, True)
+            yield self._artifact(event, await asyncio.to_thread(wire.results, given), False, True)
 
     def _artifact(self, event: Event, artifact: pb.Artifact, append: bool, last: bool) -> pb.TaskArtifactUpdateEvent:
         return pb.TaskArtifactUpdateEvent(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -11,9 +12,10 @@ from urllib.parse import quote
 
 from a2a.types import a2a_pb2 as pb
 from google.protobuf import struct_pb2
-from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.json_format import ParseDict
 
 from holdfast.a2a.extension import URI, paused
+from holdfast.checkpoints.errors import BadInput
 from holdfast.checkpoints.files import Files
 from holdfast.checkpoints.messages import Message
 from holdfast.checkpoints.questions import Question
@@ -26,6 +28,7 @@ CHUNK_BYTES = 256 * 1024  # of a file in one artifact update
 LINK = "text/uri-list"  # RFC 2483: the artifact is what its content points to
 RESULTS = "results"
 OURS = "holdfast"  # our own key in metadata: {"seq": the event this tells}
+MOST_VALUES = 50_000  # of free JSON in one message
 
 
 _STATES: dict[TaskState, Any] = {
@@ -89,28 +92,77 @@ def asked(questions: Sequence[Question], task_id: str, context_id: str) -> pb.Me
 
 def message(said: Message, task_id: str, context_id: str) -> pb.Message:
     """A message that was kept; its files are named by their hash."""
-    role = pb.Role.ROLE_USER if said.role == "user" else pb.Role.ROLE_AGENT
-    parts = [_part(part) for part in said.parts]
-    return pb.Message(message_id=said.id, task_id=task_id, context_id=context_id, role=role, parts=parts)
+    return pb.Message(
+        message_id=said.id,
+        task_id=task_id,
+        context_id=context_id,
+        role=pb.Role.ROLE_USER if said.role == "user" else pb.Role.ROLE_AGENT,
+        parts=[_part(part) for part in said.parts],
+        metadata=_free(said.about.get("metadata")),
+        extensions=said.about.get("extensions"),
+        reference_task_ids=said.about.get("referenceTaskIds"),
+    )
 
 
-def parts_of(said: pb.Message, hashes: Sequence[str]) -> list[dict[str, Any]]:
-    """A message's parts as they are kept; ``hashes`` are those of its files, in order."""
-    left, kept = iter(hashes), list[dict[str, Any]]()
+def parts_of(said: pb.Message, hashes: Sequence[str], data: Sequence[Any], json_: Json) -> list[dict[str, Any]]:
+    """A message's parts as they are kept; ``hashes`` are those of its files, ``data`` its data, in order."""
+    files, values, kept = iter(hashes), iter(data), list[dict[str, Any]]()
     for part in said.parts:
+        content: dict[str, Any] = {}
         match part.WhichOneof("content"):
             case "text":
-                kept.append({"text": part.text})
+                content = {"text": part.text}
             case "data":
-                kept.append({"data": plain(part.data)})
+                content = {"data": next(values)}
             case "raw":
-                kept.append({"filename": part.filename, "mediaType": part.media_type, "sha256": next(left)})
+                content = {"sha256": next(files)}
+        more = {"filename": part.filename, "mediaType": part.media_type, "metadata": json_.struct(part.metadata)}
+        kept.append(content | {name: one for name, one in more.items() if one})
     return kept
 
 
+def about(said: pb.Message, json_: Json) -> dict[str, Any]:
+    """What else is kept of a message."""
+    made = {
+        "metadata": json_.struct(said.metadata),
+        "extensions": list(said.extensions),
+        "referenceTaskIds": list(said.reference_task_ids),
+    }
+    return {name: one for name, one in made.items() if one}
+
+
+class Json:
+    """Plain values of protobuf's JSON, up to so many in all; whole numbers are integers again, which it has none of."""
+
+    def __init__(self, most: int = MOST_VALUES) -> None:
+        self._most = self._left = most
+
+    def value(self, given: struct_pb2.Value) -> Any:
+        """The value; raises BadInput if there are too many, or for a number that is not finite."""
+        self._left -= 1
+        if self._left < 0:
+            raise BadInput(f"a message can carry at most {self._most:,} JSON values; send what is large as a file")
+        match given.WhichOneof("kind"):
+            case "string_value":
+                return given.string_value
+            case "number_value":
+                return _number(given.number_value)
+            case "bool_value":
+                return given.bool_value
+            case "list_value":
+                return [self.value(one) for one in given.list_value.values]
+            case "struct_value":
+                return self.struct(given.struct_value)
+        return None
+
+    def struct(self, given: struct_pb2.Struct) -> dict[str, Any]:
+        """The object; raises what ``value`` does."""
+        return {name: self.value(one) for name, one in given.fields.items()}
+
+
 def plain(data: struct_pb2.Value) -> Any:
-    """The JSON value; whole numbers are integers again, which protobuf's JSON has none of."""
-    return _whole(MessageToDict(data))
+    """The plain value of one that stands alone; raises BadInput, see ``Json``."""
+    return Json().value(data)
 
 
 def artifacts(seen: View, files: Files, base: str) -> list[pb.Artifact]:
@@ -174,11 +226,20 @@ def _kind(name: str) -> str:
 
 
 def _part(kept: Mapping[str, Any]) -> pb.Part:
+    made = pb.Part(
+        filename=kept.get("filename"), media_type=kept.get("mediaType"), metadata=_free(kept.get("metadata"))
+    )
     if "text" in kept:
-        return pb.Part(text=kept["text"])
-    if "data" in kept:
-        return pb.Part(data=_value(kept["data"]), media_type="application/json")
-    return pb.Part(url=f"urn:sha256:{kept['sha256']}", filename=kept["filename"], media_type=kept["mediaType"])
+        made.text = kept["text"]
+    elif "data" in kept:
+        made.data.CopyFrom(_value(kept["data"]))
+    else:
+        made.url = f"urn:sha256:{kept['sha256']}"
+    return made
+
+
+def _free(metadata_: Mapping[str, Any] | None) -> struct_pb2.Struct | None:
+    return None if metadata_ is None else _struct(metadata_)
 
 
 def _agent(id_: str, task_id: str, context_id: str, parts: list[pb.Part]) -> pb.Message:
@@ -195,11 +256,7 @@ def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
     return struct
 
 
-def _whole(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, list):
-        return [_whole(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _whole(one) for key, one in value.items()}
-    return value
+def _number(value: float) -> int | float:
+    if not math.isfinite(value):
+        raise BadInput("a number in the message is not finite: JSON has no NaN and no Infinity")
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value

@@ -25,6 +25,7 @@ from holdfast.cli.keys import keys
 from holdfast.cli.look import events, show, tasks
 from holdfast.cli.prune import prune
 from holdfast.cli.serve import serve
+from holdfast.cli.verify import verify
 from holdfast.cli.work import resume, run
 
 COMMANDS = (
@@ -39,6 +40,7 @@ COMMANDS = (
     retry,
     skip,
     graph,
+    verify,
     prune,
     doctor,
     serve,

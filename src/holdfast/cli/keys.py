@@ -11,16 +11,19 @@ import click
 from holdfast.cli.common import Target, emit, shared
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from holdfast.checkpoints.database import Work
 
 T = TypeVar("T")
+CLOSED = "every request is refused until `holdfast keys add NAME` makes one, or `holdfast keys off` asks for none"
 
 
 @click.group()
 def keys() -> None:
     """Make, list and revoke the keys that `holdfast serve` asks for.
 
-    As soon as there is one, every request needs one; each name sees its own tasks only.
+    From the first one on every request needs one, also when all are revoked; each name sees its own tasks only.
     --db and --json may follow each of the commands.
     """
 
@@ -54,7 +57,7 @@ def list_(to: Target) -> None:
     from holdfast.checkpoints.events import timestamp
 
     with to.database() as store:
-        found = store.database.read(stored.names)
+        found, asked = store.database.read(lambda db: (stored.names(db), stored.asked(db)))
     for name, at in found:
         made = timestamp(datetime.fromtimestamp(at, UTC))
         if to.json:
@@ -62,7 +65,7 @@ def list_(to: Target) -> None:
         else:
             print(f"{name}  {made}")
     if not found and not to.json:
-        print("no keys; `holdfast keys add NAME` makes one")
+        print(f"no keys{f', and {CLOSED}' if asked else '; `holdfast keys add NAME` makes one'}")
 
 
 @keys.command("revoke")
@@ -72,11 +75,28 @@ def revoke(to: Target, name: str) -> None:
     """Make the key of NAME worthless; a running server notices within a second or two. Its tasks stay."""
     from holdfast.checkpoints import keys as stored
 
-    _change(to.existing(), lambda db: stored.revoke(db, name))
+    def work(db: sqlite3.Connection) -> bool:
+        stored.revoke(db, name)
+        return bool(stored.names(db))
+
+    left = _change(to.existing(), work)
     if to.json:
         emit({"name": name, "revoked": True})
     else:
-        print(f"the key of {name} is revoked")
+        print(f"the key of {name} is revoked{'' if left else f'; it was the last, and {CLOSED}'}")
+
+
+@keys.command("off")
+@shared
+def off(to: Target) -> None:
+    """Ask for keys no more: who can reach the server may use it. Refused while there is a key."""
+    from holdfast.checkpoints import keys as stored
+
+    _change(to.existing(), stored.off)
+    if to.json:
+        emit({"asked": False})
+    else:
+        print("requests need no key now")
 
 
 def _change(path: Path, work: Work[T]) -> T:

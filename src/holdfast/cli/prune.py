@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def prune(to: Target, older_than: timedelta, keep: int, yes: bool) -> None:
     """Forget tasks that ended long ago, and give their space back. Reports in --out folders stay.
 
-    Drafts that a killed process left beside stored files and artifacts are removed after an hour.
+    What clients had sent with those tasks goes too. Drafts that a killed process left beside stored files and
+    artifacts, and uploads that belong to no task, are removed after an hour.
     """
     import time
 
@@ -46,7 +47,15 @@ def prune(to: Target, older_than: timedelta, keep: int, yes: bool) -> None:
             return
         done = retention.prune(store.database, before, keep=keep)
     if to.json:
-        emit({"tasks": done.tasks, "files": done.files, "bytes": done.bytes, "drafts": done.drafts})
+        emit(
+            {
+                "tasks": done.tasks,
+                "files": done.files,
+                "bytes": done.bytes,
+                "drafts": done.drafts,
+                "uploads": done.uploads,
+            }
+        )
     else:
         print(_told(done))
 
@@ -56,7 +65,8 @@ def _told(done: Pruned) -> str:
 
     files = f", {done.files:,} stored files removed" if done.files else ""
     drafts = f", {done.drafts:,} left half-written removed" if done.drafts else ""
-    return f"{_tasks(done.tasks)} forgotten{files}{drafts}, {size(done.bytes)} given back"
+    uploads = f", {done.uploads:,} uploaded files removed" if done.uploads else ""
+    return f"{_tasks(done.tasks)} forgotten{files}{drafts}{uploads}, {size(done.bytes)} given back"
 
 
 def _tasks(count: int) -> str:

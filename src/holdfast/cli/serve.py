@@ -25,6 +25,10 @@ from holdfast.cli.work import TYPES
     "--allow-host", "hosts", multiple=True, metavar="NAME",
     help="A further host name by which clients may call this server (as often as needed).",
 )  # fmt: skip
+@click.option(
+    "--metrics-for", multiple=True, metavar="NAME",
+    help="The owner of a key that opens /metrics (as often as needed); without keys it is open.",
+)  # fmt: skip
 @TYPES
 @shared
 def serve(
@@ -35,6 +39,7 @@ def serve(
     data: tuple[str, ...],
     most: int,
     hosts: tuple[str, ...],
+    metrics_for: tuple[str, ...],
     types: tuple[str, ...],
 ) -> None:
     """Serve tasks to other agents over A2A, and take up those that nobody works on.
@@ -50,6 +55,6 @@ def serve(
     from holdfast.server.serve import serve as run
     from holdfast.server.settings import Settings
 
-    settings = Settings(host, port, grpc_port, [Path(one) for one in data], hosts, tasks=most)
+    settings = Settings(host, port, grpc_port, [Path(one) for one in data], hosts, metrics_for, most)
     configure()
     asyncio.run(run(to.path, settings))

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.a2a.errors import INSIDE
 from holdfast.a2a.handler import Desk
-from holdfast.a2a.routes import content
+from holdfast.a2a.routes import handed_out
 from holdfast.checkpoints import errors, events, questions, tasks
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.states import TERMINAL, TaskState
@@ -201,12 +201,7 @@ class _Told:
 
     async def artifact(self, request: Request) -> Response:
         """``GET /api/tasks/{task}/artifacts/{name}``: its bytes."""
-        task_id, name = await self.found(request), request.path_params["name"]
-        rows = await self.hf.database.aread(lambda db: tasks.artifacts(db, tasks.get(db, task_id).number))
-        row = next((one for one in rows if one.name == name), None)
-        if row is None:
-            return _refusal(404, f"task {task_id} has no artifact {name!r}")
-        return await asyncio.to_thread(content, row, self.hf.database.files)
+        return await handed_out(self.hf, await self.found(request), request.path_params["name"])
 
     async def moved(self, act: Callable[[_Told, Request, str], Awaitable[Any]], request: Request) -> Response:
         """``POST /api/tasks/{task}/…``: does it, and answers with the task as it is then."""

@@ -30,7 +30,7 @@ def make_app(desk: Desk, handler: Handler | None = None, metrics: Metrics | None
 
 def make_guarded(desk: Desk, settings: Settings, keys: Keys, handler: Handler | None = None) -> Guard:
     """The whole application behind its guard, counted and logged."""
-    metrics = Metrics(desk.hf)
+    metrics = Metrics(desk.hf, settings.metrics_for)
 
     def told(done: Done) -> None:
         metrics.tell(done)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.datastructures import QueryParams
+
 from holdfast.a2a.card import JSONRPC, REST
 from holdfast.a2a.routes import METHODS
 
@@ -15,6 +17,7 @@ STREAMING = frozenset({"SendStreamingMessage", "SubscribeToTask"})
 DOMAIN = "holdfast"
 RPC_REFUSED, RPC_INVALID, RPC_INSIDE, RPC_CONTENT_TYPE = -32000, -32600, -32603, -32005
 _TASK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_EVENTS = re.compile(r"/api/tasks/[^/]+/events")
 _BELOW_REST = re.compile(rf"(?:/[^/]+)?{REST}/(.*)")
 _CONFIGS = r"tasks/([^/]+)/pushNotificationConfigs"
 _REST: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
@@ -53,11 +56,15 @@ _RPC_CODES = {400: RPC_INVALID, 408: RPC_INVALID, 413: RPC_INVALID, 415: RPC_CON
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The A2A method and task of a request, "" where there is none; ``id`` is that of JSON-RPC."""
+    """The A2A method and task of a request, "" where there is none; ``id`` is that of JSON-RPC.
+
+    ``waits`` says whether its answer may take as long as a task does.
+    """
 
     method: str = ""
     task: str = ""
     id: str | int | None = None
+    waits: bool = False
 
     @property
     def streams(self) -> bool:
@@ -73,14 +80,16 @@ def is_a2a(path: str) -> bool:
     return path in RPC_PATHS or _BELOW_REST.fullmatch(path) is not None
 
 
-def call_of(verb: str, path: str, body: Any) -> Call:
+def call_of(verb: str, path: str, body: Any, query: bytes = b"") -> Call:
     """The call at a path below the server's root, ``body`` being the JSON that came; what is malformed is none."""
     if path in RPC_PATHS:
         return _rpc(body)
+    if _EVENTS.fullmatch(path):
+        return Call(waits="wait" in QueryParams(query))
     if below := _BELOW_REST.fullmatch(path):
         for verbs, pattern, method in _REST:
             if verb in verbs.split() and (found := pattern.fullmatch(below[1])):
-                return Call(method, _known(found[1]) if found.groups() else "")
+                return Call(method, _known(found[1]) if found.groups() else "", waits=_waits(method, body))
     return NOTHING
 
 
@@ -111,7 +120,16 @@ def _rpc(body: Any) -> Call:
         str(method) if known else "",
         _known(task),
         id_ if isinstance(id_, str | int) and not isinstance(id_, bool) else None,
+        _waits(method, params),
     )
+
+
+def _waits(method: Any, params: Any) -> bool:
+    """Whether it is a message whose sender waits for what becomes of it."""
+    if method != "SendMessage" or not isinstance(params, Mapping):
+        return False
+    how = params.get("configuration")
+    return not (isinstance(how, Mapping) and (how.get("returnImmediately") or how.get("return_immediately")))
 
 
 def _known(task: Any) -> str:

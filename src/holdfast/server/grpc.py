@@ -158,15 +158,13 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
             await context.abort(grpc.StatusCode.INTERNAL, INSIDE)
 
     async def _admit(self, given: Mapping[str, str], context: Context) -> None:
-        key, owner = key_in(Headers(given)), None
-        if await self._keys.asked():
-            owner = await self._keys.owner(key) if key else None
-            if owner is None:
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, NO_KEY)
-        if wait := self._buckets.take(owner or ""):
+        owner = await self._keys.owner(key_in(Headers(given)))
+        if owner is None:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, NO_KEY)
+        if wait := self._buckets.take(owner):
             sentence = f"too many calls: at most {self._limits.rate:g} a second; try again in {math.ceil(wait)} s"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, sentence)
-        _owner.set(owner or "")
+        _owner.set(owner)
 
     @asynccontextmanager
     async def _counted(self, context: Context) -> AsyncIterator[None]:

@@ -11,7 +11,8 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from time import monotonic
@@ -27,6 +28,7 @@ from holdfast.a2a.card import API_KEY_HEADER
 from holdfast.a2a.errors import INSIDE
 from holdfast.checkpoints.errors import StoreError
 from holdfast.server.calls import NOTHING, Call, call_of, is_a2a, refusal
+from holdfast.server.protocol import CROWDED, peer_of
 from holdfast.server.settings import Limits
 
 log = logging.getLogger("holdfast.server")
@@ -37,6 +39,8 @@ JSON = "application/json"
 LARGE = 64 * 1024  # bytes of a body that is looked at off the event loop
 DIGITS = 300  # of a whole number; more than 308 are no finite float
 CLOSING_SECONDS = 0.25  # for requests under way, once the server ends; a stream ends at once
+LEFT_SECONDS = 1.0  # for a request under way, once its client has gone; what it writes is soon written, what waits ends
+MANY = 10_000  # owners and peers whose requests are counted; then those that have asked for nothing lately are let go
 HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="holdfast"'}
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d{1,5})?")
@@ -46,13 +50,13 @@ _STEPS = {byte: 1 if byte in b"[{" else -1 for byte in b"[]{}"}
 
 
 class Keys(Protocol):
-    """Who a key belongs to; either method may raise StoreError."""
-
-    async def asked(self) -> bool:
-        """Whether a request needs a key."""
+    """Who a key belongs to."""
 
     async def owner(self, key: str) -> str | None:
-        """Whose key it is, or None."""
+        """Whose a request is that shows this key, or "" for none; None if it is to be refused.  May raise StoreError.
+
+        A request that may come without a key is nobody's, "".
+        """
 
 
 class Refused(Exception):
@@ -98,14 +102,14 @@ class Guard:
         self.app, self._keys, self._limits = app, keys, limits
         self._names, self._public, self._echo, self._told = names, public, echo, told
         self._buckets = Buckets(limits.rate, limits.burst)
-        self._streams: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
         self._open: set[_Request] = set()
         self._closing = False
 
     @property
     def streams(self) -> int:
-        """How many streams are open."""
-        return self._streams.total()
+        """How many streams and other calls that wait are open."""
+        return self._waiting.total()
 
     def close(self) -> None:
         """Lets no more in; ends streams now, and what else is under way in a moment."""
@@ -152,6 +156,8 @@ class Guard:
         except TimeoutError:
             if not cut.expired():
                 raise
+            if request.left:
+                raise _Gone from None
             sentence = "this server is going down; what it had taken on goes on, so ask again in a moment"
             raise Refused(503, "UNAVAILABLE", sentence, {"Retry-After": "1"}, close=True) from None
         finally:
@@ -163,24 +169,29 @@ class Guard:
             raise Refused(503, "UNAVAILABLE", "this server is going down", {"Retry-After": "1"}, close=True)
         require_host(request.headers, self._names, request.scope.get("server"))
         require_origin(request.headers)
-        if request.path in self._public:
-            if request.path != ALIVE:
-                self._take(request)
+        if request.path == ALIVE:
             return
-        if await self._keys.asked():
-            key = key_in(request.headers)
-            owner = await self._keys.owner(key) if key else None
-            if owner is None:
-                self._take(request)
-                said = "the key is none of this server's" if key else "this server asks for a key"
-                how = f"send one as `Authorization: Bearer KEY` or as `{API_KEY_HEADER}: KEY`"
-                raise Refused(401, "UNAUTHENTICATED", f"{said}; {how}", CHALLENGE)
+        if CROWDED in request.scope.get("state", ()):
+            sentence = "too many connections are open; close some, or try again in a moment"
+            raise Refused(503, "TOO_MANY_CONNECTIONS", sentence, {"Retry-After": "1"}, close=True)
+        if request.path in self._public:
+            self._take(request)
+            return
+        key = key_in(request.headers)
+        owner = await self._keys.owner(key)
+        if owner is None:
+            self._take(request)
+            said = "the key is none of this server's" if key else "this server asks for a key"
+            how = f"send one as `Authorization: Bearer KEY` or as `{API_KEY_HEADER}: KEY`"
+            raise Refused(401, "UNAUTHENTICATED", f"{said}; {how}", CHALLENGE)
+        if owner:
             request.owner = owner
             request.scope["user"] = SimpleUser(owner)
         self._take(request)
 
     def _take(self, request: _Request) -> None:
-        if wait := self._buckets.take(request.owner):
+        """Counts a request for its owner, or for its peer until there is one; no owner's name looks like a peer's."""
+        if wait := self._buckets.take(request.owner or f"[{peer_of(request.scope.get('client'))}]"):
             seconds = math.ceil(wait)
             raise Refused(
                 429,
@@ -207,22 +218,27 @@ class Guard:
             raise Refused(408, "TOO_SLOW", late, close=True) from None
         request.body = b"".join(chunks)
         if size > LARGE:
-            request.call = await asyncio.to_thread(look_at, request, limits.depth)
+            request.call = await asyncio.to_thread(look_at, request, limits)
         else:
-            request.call = look_at(request, limits.depth)
+            request.call = look_at(request, limits)
 
     async def _pass(self, request: _Request) -> None:
         request.streaming = request.call.streams or "text/event-stream" in request.headers.get("accept", "")
-        if request.streaming:
-            if self._streams[request.owner] >= self._limits.streams:
-                sentence = f"at most {self._limits.streams} streams may be open at once; close one first"
+        waits, owner = request.streaming or request.call.waits, request.owner
+        if waits:
+            if self._waiting[owner] >= self._limits.streams:
+                sentence = (
+                    f"at most {self._limits.streams} streams and other calls that wait may be open at once; "
+                    "close one first"
+                )
                 raise Refused(429, "TOO_MANY_STREAMS", sentence, {"Retry-After": "1"})
-            self._streams[request.owner] += 1
+            self._waiting[owner] += 1
         try:
-            await self.app(request.scope, request.receive, request.send)
+            async with request.watched():
+                await self.app(request.scope, request.receive, request.send)
         finally:
-            if request.streaming:
-                self._streams[request.owner] -= 1
+            if waits:
+                self._waiting[owner] -= 1
 
 
 class Buckets:
@@ -235,6 +251,11 @@ class Buckets:
     def take(self, owner: str) -> float:
         """Takes a token; returns 0, or in how many seconds there will be one."""
         now = self._clock()
+        if len(self._left) > MANY:
+            full = self._burst
+            self._left = {
+                one: (left, at) for one, (left, at) in self._left.items() if left + (now - at) * self._rate < full
+            }
         left, at = self._left.get(owner, (float(self._burst), now))
         left = min(self._burst, left + (now - at) * self._rate)
         if left < 1:
@@ -261,6 +282,8 @@ class _Request:
         self._receive, self._send, self._echo = receive, send, echo
         self._more = True  # of the body is to come
         self._handed = False  # the body, to the application
+        self._away = asyncio.Event()  # nothing more is to be heard of the client, or told to it
+        self.left = False  # the client has, before its answer was whole
         self._status, self._whole = 0, False
 
     async def chunks(self) -> Any:
@@ -277,7 +300,25 @@ class _Request:
         if not self._handed:
             self._handed = True
             return {"type": "http.request", "body": self.body, "more_body": False}
-        return await self._receive()
+        await self._away.wait()
+        return {"type": "http.disconnect"}
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Looks meanwhile whether the client is still there; once it is not, the application has to end soon."""
+        watch = asyncio.create_task(self._watch(), name="holdfast-watch")
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._away.set()
+        if not self._whole:
+            self.left = True
+            self.end(LEFT_SECONDS)
 
     async def send(self, message: Message) -> None:
         """For the application: the answer, to which headers are added."""
@@ -286,7 +327,7 @@ class _Request:
             headers = MutableHeaders(raw=list(message.get("headers", ())))
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-            for name, value in self._echo(self.headers.get(HTTP_EXTENSION_HEADER)).items():
+            for name, value in self._echo(",".join(self.headers.getlist(HTTP_EXTENSION_HEADER))).items():
                 headers.setdefault(name, value)
             message = {**message, "headers": headers.raw}
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
@@ -309,9 +350,10 @@ class _Request:
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
     def end(self, seconds: float) -> None:
-        """Cuts the application off then, unless it is done."""
-        if self.cut:
-            self.cut.reschedule(asyncio.get_running_loop().time() + seconds)
+        """Cuts the application off then, unless it is done by then or is to be cut off before."""
+        if self.cut and not self.cut.expired():
+            at = asyncio.get_running_loop().time() + seconds
+            self.cut.reschedule(min(at, self.cut.when() or at))
 
     def done(self, seconds: float) -> Done:
         """How it went."""
@@ -345,10 +387,10 @@ def key_in(headers: Headers) -> str:
     return (bearer.strip() if scheme.lower() == "bearer" else "") or headers.get(API_KEY_HEADER, "").strip()
 
 
-def look_at(request: _Request, depth: int) -> Call:
+def look_at(request: _Request, limits: Limits) -> Call:
     """What the request calls; refuses a body that the parsers behind would stumble over.
 
-    That is one that is no text, is nested too deeply, or has a number that is not finite.
+    That is one that is no text, is nested too deeply, has very many values, or a number that is not finite.
     """
     body = request.body
     try:
@@ -357,8 +399,11 @@ def look_at(request: _Request, depth: int) -> Call:
         body.decode()
     except UnicodeDecodeError:
         raise Refused(400, "NOT_TEXT", "the body has to be JSON in UTF-8") from None
-    if deeper_than(body, depth):
-        raise Refused(400, "TOO_DEEP", f"the body is nested more than {depth} levels deep")
+    if deeper_than(body, limits.depth):
+        raise Refused(400, "TOO_DEEP", f"the body is nested more than {limits.depth} levels deep")
+    if more_than(body, limits.values):
+        sentence = f"the body has more than {limits.values:,} JSON values; send what is large as a file"
+        raise Refused(413, "TOO_MANY_VALUES", sentence)
     if body and is_a2a(request.path) and not is_json(request.headers.get("content-type", JSON)):
         sentence = f"the body has to be JSON, with the Content-Type {JSON} or application/a2a+json"
         raise Refused(415, "CONTENT_TYPE_NOT_SUPPORTED", sentence)
@@ -370,7 +415,7 @@ def look_at(request: _Request, depth: int) -> Call:
         ) from None
     except ValueError:
         said = None  # what is no JSON is told so behind, in the words of the binding
-    return call_of(request.scope["method"], request.path, said)
+    return call_of(request.scope["method"], request.path, said, request.scope["query_string"])
 
 
 def is_json(content_type: str) -> bool:
@@ -385,6 +430,15 @@ def deeper_than(body: bytes, depth: int) -> bool:
         return False
     brackets = _TEXT.sub(b"", body).translate(None, _NO_BRACKETS)
     return any(level > depth for level in accumulate(map(_STEPS.__getitem__, brackets)))
+
+
+def more_than(body: bytes, values: int) -> bool:
+    """Whether JSON text has more values than that, each of which but the first has a comma or a bracket before it."""
+    signs = (b",", b"[", b"{")
+    if sum(map(body.count, signs)) <= values:
+        return False
+    bare = _TEXT.sub(b"", body)
+    return sum(map(bare.count, signs)) > values
 
 
 class _NotFinite(Exception):

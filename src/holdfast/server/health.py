@@ -6,9 +6,17 @@ import asyncio
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,13 +33,18 @@ log = logging.getLogger("holdfast.server")
 CHECK_SECONDS = 1.0
 ROOM_BYTES = 64 << 20
 VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of when it was first met
 PAUSES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """Figures of one server, in a registry of their own."""
+    """Figures of one server, in a registry of their own.
 
-    def __init__(self, hf: Holdfast) -> None:
+    They count what all owners do; where keys are asked for, only ``readers`` are told them.
+    """
+
+    def __init__(self, hf: Holdfast, readers: Collection[str] = ()) -> None:
+        self.readers = readers
         self._hf, self._registry = hf, (registry := CollectorRegistry())
         labels = ("verb", "route", "method", "status")
         self._requests = Counter("holdfast_http_requests", "Requests answered.", labels, registry=registry)
@@ -45,7 +58,7 @@ class Metrics:
             "holdfast_pause_seconds", "Time until PauseTask was acknowledged.", buckets=PAUSES, registry=registry
         )
         self._tasks = Gauge("holdfast_tasks", "Tasks in the database, by state.", ("state",), registry=registry)
-        self._streams = Gauge("holdfast_open_streams", "Streams that clients hold open.", registry=registry)
+        self._streams = Gauge("holdfast_open_streams", "Streams and other calls that wait.", registry=registry)
         Gauge("holdfast_runs", "Tasks that this process works on.", registry=registry).set_function(lambda: hf.runs)
         ProcessCollector(registry=registry)
 
@@ -83,6 +96,10 @@ def health_routes(hf: Holdfast, metrics: Metrics) -> list[BaseRoute]:
         return JSONResponse({"status": "ready"})
 
     async def figures(request: Request) -> Response:
+        if "user" in request.scope and request.user.display_name not in metrics.readers:
+            return JSONResponse(
+                {"error": "the figures are for the owners that `holdfast serve --metrics-for` names"}, 403
+            )
         return Response(await metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", figures)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
@@ -12,32 +13,37 @@ from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import StoreError
 
 LOOK_SECONDS = 0.5
-AGAIN_SECONDS = 0.02  # at least, between two looks for keys that are not known
 STALE_SECONDS = 2.0  # after which what was read says nothing any more
 
 
 class Keyring:
     """Who a key belongs to; ``told`` is called with whether keys are asked for whenever that changes.
 
-    ``anonymous`` says whether requests without a key are served while the database has none.
+    ``anonymous`` says whether requests without a key are served while the database asks for none.
     """
 
     def __init__(self, database: Database, told: Callable[[bool], None], *, anonymous: bool) -> None:
         self._database, self._told, self._anonymous = database, told, anonymous
         self._known: list[tuple[str, bytes]] = []
-        self._read_at = 0.0
+        self._read_at = -math.inf  # when the last reading began
+        self._again = asyncio.Lock()
         self._asked: bool | None = None
 
-    async def asked(self) -> bool:
-        """Whether a request needs a key; raises StoreError if the keys could not be read for some time."""
-        if monotonic() - self._read_at > STALE_SECONDS:
-            await self._read()
-        return bool(self._known) or not self._anonymous
-
     async def owner(self, key: str) -> str | None:
-        """Whose key it is, or None; one that was made a moment ago is known at once."""
-        if (owner := keys.match(key, self._known)) is None and monotonic() - self._read_at > AGAIN_SECONDS:
+        """Whose a request is that shows this key, or "" for none; None if it is to be refused.
+
+        A key that was made a moment ago is known at once.  Raises StoreError if the keys could not be read for some
+        time.
+        """
+        came = monotonic()
+        if came - self._read_at > STALE_SECONDS:
             await self._read()
+        if not key:
+            return None if self._asked else ""
+        if (owner := keys.match(key, self._known)) is None:
+            async with self._again:
+                if self._read_at < came:  # else another request's reading, which began since, does for this one
+                    await self._read()
             owner = keys.match(key, self._known)
         return owner
 
@@ -60,9 +66,10 @@ class Keyring:
                 await self._read()
 
     async def _read(self) -> None:
-        self._known = await self._database.aread(keys.load)
-        self._read_at = monotonic()
-        asked = bool(self._known) or not self._anonymous
+        began = monotonic()
+        self._known, asked = await self._database.aread(lambda db: (keys.load(db), keys.asked(db)))
+        self._read_at = began
+        asked = asked or not self._anonymous
         if asked != self._asked:
             self._asked = asked
             self._told(asked)

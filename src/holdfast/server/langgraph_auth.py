@@ -1,7 +1,7 @@
 """Who may use the LangGraph API: ``auth`` of langgraph.json, with the keys of ``holdfast serve``.
 
-While there is no key, everything is open, as it is without this.  From the first key on each request has to show one,
-and sees the threads and runs of its owner only.
+While there has been no key, everything is open, as it is without this.  From the first key on each request has to show
+one, and sees the threads and runs of its owner only; that stays so without any key, until ``holdfast keys off``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ auth = Auth()
 
 @auth.authenticate
 async def authenticate(headers: dict[bytes, bytes]) -> str:
-    """The owner of the request's key, or nobody in particular while there are no keys."""
+    """The owner of the request's key, or nobody in particular while no key is asked for."""
     owner = await _read(lambda db: _owner(db, key_in(Headers(raw=list(headers.items())))))
     if owner is None:
         raise Auth.exceptions.HTTPException(401, "show a key of this server, as X-API-Key or Authorization: Bearer")
@@ -66,10 +66,9 @@ async def own(ctx: Auth.types.AuthContext, value: Any) -> dict[str, str] | None:
 
 
 def _owner(db: sqlite3.Connection, key: str | None) -> str | None:
-    known = keys.load(db)
-    if not known:
-        return ANYBODY
-    return keys.match(key, known) if key else None
+    if not keys.asked(db):
+        return ANYBODY  # whatever it shows: LangGraph's SDK sends keys of LangSmith by itself
+    return keys.owner_of(db, key) if key else None
 
 
 async def _is_foreign(task_id: str, owner: str) -> bool:

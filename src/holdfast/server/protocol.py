@@ -1,38 +1,62 @@
 """HTTP/1.1 for clients that cannot be trusted to be quick: uvicorn's protocol with the clocks that it lacks.
 
 A connection is closed that has not sent a whole request's head in time, or that leaves unread what was sent to it.
+One peer may have so many connections, and all peers together; the few that come beyond that are marked for the guard,
+which answers them with a refusal, and further ones are cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+from collections import Counter
 from typing import Any, cast
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from holdfast.server.settings import Limits
 
 PROGRESS_BYTES = 64 * 1024  # that a slow reader has to take in each period
+CROWDED = "holdfast_crowded"  # in the state of a scope whose connection is one too many
+SPARE = 16  # connections beyond a limit that are told so, or ask whether the server lives
+NEARLY = 0.75  # of a limit; from there on a head has to come sooner
+HURRIED_SECONDS = 1.0
+PIPELINED_BYTES = 64 * 1024  # of a next request that are read while one is under way, so that its end is noticed
 LINGER_SECONDS = 1.0  # for which a client may go on sending what is no longer wanted, before it is cut off
 
 
 class ImpatientProtocol(H11Protocol):
-    """One connection; ``partial(ImpatientProtocol, limits)`` is what uvicorn makes them with."""
+    """One connection; ``partial(ImpatientProtocol, limits, peers)`` is what uvicorn makes them with.
 
-    def __init__(self, limits: Limits, *args: Any, **kwargs: Any) -> None:
+    ``peers`` counts the connections of each peer.
+    """
+
+    def __init__(self, limits: Limits, peers: Counter[str], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._limits = limits
+        self._limits, self._peers, self._peer = limits, peers, ""
         self._head: asyncio.TimerHandle | None = None
         self._reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins to wait for the first head; every byte that stays unsent is to be noticed."""
+        """Begins to wait for the first head, if there is room; every byte that stays unsent is to be noticed."""
         super().connection_made(cast("asyncio.Transport", _Lingering(self, transport)))
+        self._peer = peer_of(self.client)
+        self._peers[self._peer] += 1
+        if self._is_over(SPARE):
+            transport.abort()
+            return
+        if self._is_over():
+            self.app_state = {**self.app_state, CROWDED: True}
+            self.timeout_keep_alive = 0
         transport.set_write_buffer_limits(high=0)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
+        self._peers[self._peer] -= 1
+        if not self._peers[self._peer]:
+            del self._peers[self._peer]
         self._forget()
         if self._reader:
             self._reader.cancel()
@@ -45,6 +69,8 @@ class ImpatientProtocol(H11Protocol):
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._forget()
+            if self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0]) <= PIPELINED_BYTES:
+                self.flow.resume_reading()
         elif self._head is None:
             self._await_head()
 
@@ -66,7 +92,18 @@ class ImpatientProtocol(H11Protocol):
         return self.cycle is not None and self.cycle.response_complete and self.cycle.more_body
 
     def _await_head(self) -> None:
-        self._head = self.loop.call_later(self._limits.header_seconds, self.transport.close)
+        seconds = self._limits.header_seconds
+        if self._is_over(share=NEARLY):
+            seconds = min(seconds, HURRIED_SECONDS)
+        self._head = self.loop.call_later(seconds, self.transport.close)
+
+    def _is_over(self, spare: int = 0, share: float = 1.0) -> bool:
+        """Whether this peer, or all together, have more than that share of their connections and ``spare`` more."""
+        limits = self._limits
+        return (
+            self._peers[self._peer] > limits.per_peer * share + spare
+            or self._peers.total() > limits.connections * share + spare
+        )
 
     def _forget(self) -> None:
         if self._head:
@@ -82,6 +119,16 @@ class ImpatientProtocol(H11Protocol):
             self.transport.abort()
         else:
             self._await_reader()
+
+
+def peer_of(client: tuple[str, int] | None) -> str:
+    """Whose connection it is: an address, of IPv6 the network that one customer has."""
+    if client is None:
+        return ""
+    address = ipaddress.ip_address(client[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.ip_network((int(address), 64), strict=False))
 
 
 class _Lingering:

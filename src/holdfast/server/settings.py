@@ -19,11 +19,13 @@ class Limits:
 
     body_bytes: int = 2 * MEGABYTE
     depth: int = 64  # of nested JSON
+    values: int = 50_000  # in it
     header_seconds: float = 10.0  # until a request's head is there
     body_seconds: float = 30.0  # until its body is
     send_seconds: float = 30.0  # for which a client may leave what is sent to it unread
     connections: int = 1000
-    streams: int = 512  # open at once for one owner
+    per_peer: int = 600  # connections from one address
+    streams: int = 512  # and other calls that wait, open at once for one owner
     rate: float = 500.0  # requests a second of one owner, in the long run
     burst: int = 1000  # of them at once
 
@@ -37,6 +39,7 @@ class Settings:
     grpc_port: int | None = None
     data: Sequence[Path] = ()
     hosts: Sequence[str] = ()
+    metrics_for: Sequence[str] = ()  # the owners whose keys open /metrics
     tasks: int = 128  # worked on at once
     limits: Limits = Limits()
 

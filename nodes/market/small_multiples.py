@@ -1,0 +1,59 @@
+"""Shares over time, a panel for each entity: one line stands out, the others are grey behind it, on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from holdfast.nodes.market.figures import ACCENT, INK, Spec
+
+BEHIND = "#dfe3e8"
+
+
+def small_multiples(values: Sequence[Mapping[str, Any]], whens: Sequence[str], names: Sequence[str]) -> Spec:
+    """``values`` have ``name``, ``when``, ``value``; panels stand in the order of ``names``, periods of ``whens``."""
+    top = max((row["value"] for row in values), default=1.0) * 1.08
+    order = list(whens)
+    x = {
+        "field": "when",
+        "type": "ordinal",
+        "title": None,
+        "scale": {"type": "point", "domain": order, "padding": 0.2},
+        "axis": {"values": [order[0], order[-1]], "labelAngle": 0, "labelOverlap": False, "labelFontSize": 11},
+    }
+    y = {
+        "field": "value",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domain": [0, top], "nice": False},
+        "axis": {"tickCount": 3, "labelFontSize": 11},
+    }
+    # a layer with data of its own is drawn whole in every panel
+    others = [{**row, "of": row["name"]} for row in values]
+    ends = [{**row, "label": f"{row['value']:.1f}"} for row in values if row["when"] == order[-1]]
+    rows = [*values, *ends]
+    return {
+        "data": {"values": rows},
+        "facet": {"field": "name", "type": "nominal", "title": None, "sort": list(names)},
+        "columns": 3 if len(names) in (5, 6, 9) else 4,
+        "spacing": {"row": 14, "column": 14},
+        "spec": {
+            "encoding": {"x": x, "y": y},
+            "layer": [
+                {
+                    "data": {"values": others},
+                    "mark": {"type": "line", "strokeWidth": 1, "color": BEHIND},
+                    "encoding": {"detail": {"field": "of"}},
+                },
+                {
+                    "transform": [{"filter": "!isValid(datum.label)"}],
+                    "mark": {"type": "line", "strokeWidth": 2.5, "color": ACCENT},
+                },
+                {
+                    "transform": [{"filter": "isValid(datum.label)"}],
+                    "mark": {"type": "text", "align": "left", "dx": 5, "fontWeight": 600, "color": INK},
+                    "encoding": {"text": {"field": "label"}},
+                },
+            ],
+        },
+    }

@@ -1,0 +1,1 @@
+"""axe-core in headless Chromium; see ``__main__``."""

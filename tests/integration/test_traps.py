@@ -1,0 +1,583 @@
+"""The traps of files: each a small table made here, and what the report must say of it.
+
+The figures are worked out by hand or by plain arithmetic beside the test, never taken from a report.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.nodes.data.models import Profile
+from tests.unit.fakes_market import facts, run_analyses, text_of, write
+
+YEARS = range(2010, 2020)
+PARTS = {"A": 600, "B": 300, "C": 100}  # shares 60, 30 and 10 %: HHI 3,600 + 900 + 100 = 4,600
+HHI = 4600
+AMOUNTS = ("market_overview", "competitor_analysis")
+Cells = Iterable[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a report says of a file."""
+
+    results: dict[str, dict[str, Any]]
+
+    @property
+    def profile(self) -> Profile:
+        return Profile.model_validate(self.results["profile_data"]["profile"])
+
+    @property
+    def roles(self) -> dict[str, str]:
+        return {column.column: column.role for column in self.profile.roles.columns}
+
+    @property
+    def why(self) -> dict[str, str]:
+        return {column.column: column.why for column in self.profile.roles.columns}
+
+    @property
+    def totals(self) -> list[str]:
+        return self.profile.roles.entity.totals if self.profile.roles.entity else []
+
+    @property
+    def asked(self) -> list[str]:
+        return [question.key for question in self.profile.questions]
+
+    @property
+    def quality(self) -> str:
+        return text_of(self.results, "data_quality")
+
+    @property
+    def shares(self) -> str:
+        return text_of(self.results, "competitor_analysis")
+
+    @property
+    def names(self) -> dict[str, Any]:
+        return dict(self.results["competitor_analysis"].get("competition", {}))
+
+    def value(self, fact: str) -> Any:
+        return facts(self.results)[fact].value
+
+    def total(self, frame: str) -> float:
+        return float(self.value(f"market_overview.exact_{frame}"))
+
+    def share(self, name: str) -> float:
+        return float(self.value(f"competitor_analysis.share_last/{name}"))
+
+    def hhi(self) -> float:
+        return float(self.value("competitor_analysis.hhi_last"))
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Any:
+    """Reads a table, with answers to what is asked, if any."""
+
+    async def reader(
+        header: str, rows: Cells, *, name: str = "data.csv", only: Sequence[str] = AMOUNTS, **answers: str
+    ) -> Read:
+        text = header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+        answered = {key.replace("_", " "): value for key, value in answers.items()}
+        return Read(await run_analyses(tmp_path, [write(tmp_path / name, text)], answers=answered, only=only))
+
+    return reader
+
+
+def yearly(parts: dict[str, float], years: Iterable[int] = YEARS) -> list[tuple[object, ...]]:
+    return [(year, name, value) for year in years for name, value in parts.items()]
+
+
+def monthly(parts: dict[str, float], years: Iterable[int], form: str = "{y}-{m:02d}-01") -> list[tuple[object, ...]]:
+    return [(form.format(y=y, m=m), name, value) for y in years for m in range(1, 13) for name, value in parts.items()]
+
+
+# --- time ---------------------------------------------------------------------------------------------------------
+
+
+async def test_two_digit_years_of_the_wrong_century_are_set_aside_and_counted(read: Any) -> None:
+    rows = [(f"{m}/15/{y:02d}", n, v) for y in range(1, 11) for m in range(1, 13) for n, v in PARTS.items()]
+    found = await read("date,make,units", [*rows, ("6/15/67", "A", 5), ("7/15/68", "A", 7)])
+    assert "Rows with dates in 2067 to 2068 | 2 rows | set aside" in found.quality
+    assert (found.profile.first, found.profile.last) == ("2001-01-01", "2010-12-01")
+    assert found.value("market_overview.total_last") == 12 * 1000
+    assert found.value("market_overview.total_all") == 10 * 12 * 1000
+
+
+async def test_half_a_year_at_the_end_is_compared_with_the_same_half(read: Any) -> None:
+    rows = monthly({"A": 60, "B": 40}, range(2010, 2015)) + [(f"2015-{m:02d}-01", "A", 70) for m in range(1, 7)]
+    found = await read("date,make,units", [*rows, *((f"2015-{m:02d}-01", "B", 40) for m in range(1, 7))])
+    assert found.value("market_overview.frame_last") == "2014"
+    assert found.value("market_overview.total_last") == 1200
+    assert found.value("market_overview.like_for_like") == pytest.approx(10)  # 6 × 110 on 6 × 100
+    assert "2015 is incomplete: January to June only | 6 of 12 months" in found.quality
+
+
+async def test_a_last_month_with_one_week_is_no_month(read: Any) -> None:
+    days = [dt.date(2010, 1, 1) + dt.timedelta(i) for i in range((dt.date(2013, 6, 8) - dt.date(2010, 1, 1)).days)]
+    found = await read("date,make,units", [(day, "AB"[i % 2], 5) for i, day in enumerate(days)])
+    assert "Rows with June 2013, which the file covers only to day 7 | 7 rows | set aside" in found.quality
+    assert found.value("market_overview.total_last") == 5 * 366 - 5 * (calendar.isleap(2012) is False)
+    assert found.profile.last == "2013-05-01"
+
+
+async def test_a_last_month_without_days_is_doubted_by_its_amount_and_asked(read: Any) -> None:
+    rows = [*monthly(PARTS, (2010, 2011, 2012)), *yearly({"A": 60, "B": 30, "C": 10}, ["2013-01-01"])]
+    found = await read("month,make,units", rows)
+    assert found.asked == ["last period"]
+    assert "January 2013 or later, which looks incomplete | 3 rows" in found.quality
+    told = await read("month,make,units", rows, last_period="yes")
+    assert told.profile.last == "2013-01-01"
+    assert told.profile.roles.answered == ["to “is January 2013 complete?” the answer is yes"]
+
+
+async def test_a_young_last_year_is_left_out_unless_somebody_says_it_is_whole(read: Any) -> None:
+    rows = [*yearly(PARTS), *yearly({"A": 30, "B": 15, "C": 5}, [2020])]
+    found = await read("year,make,units", rows)
+    assert found.value("market_overview.total_last") == 1000
+    assert "2020 looks incomplete | far less than in the years beside it" in found.quality
+    assert found.profile.roles.assumptions == ["to “is 2020 complete?” the answer is no"]
+    told = await read("year,make,units", rows, last_period="yes")
+    assert told.value("market_overview.total_last") == 50
+    assert told.profile.roles.assumptions == []
+
+
+async def test_years_far_before_the_dense_range_do_not_start_the_growth(read: Any) -> None:
+    growing = [(year, name, value * (year - 2000)) for year, name, value in yearly(PARTS)]
+    found = await read("year,make,units", [(1950, "A", 1), (1951, "A", 2), *growing])
+    assert found.value("market_overview.frame_first") == "2010"
+    assert found.value("market_overview.cagr") == pytest.approx(((19_000 / 10_000) ** (1 / 9) - 1) * 100)
+    assert "Rows with dates in 1950 to 1951, too few to compare | 2 rows" in found.quality
+
+
+async def test_a_missing_year_ends_the_window_of_growth(read: Any) -> None:
+    rows = [(year, name, value + year) for year, name, value in yearly(PARTS) if year != 2014]
+    found = await read("year,make,units", rows)
+    assert found.value("market_overview.frame_first") == "2015"
+    assert "Periods without rows | 1 year | left empty | such as 2014" in found.quality
+    assert found.value("market_overview.total_all") == sum(row[2] for row in rows)
+
+
+async def test_missing_months_are_gaps_and_their_year_is_not_complete(read: Any) -> None:
+    rows = [row for row in monthly(PARTS, range(2010, 2014)) if row[0] not in ("2011-05-01", "2011-06-01")]
+    found = await read("month,make,units", rows)
+    assert "Periods without rows | 2 months | left empty | such as May 2011, Jun 2011" in found.quality
+    assert found.profile.frames == ["2012-01-01", "2013-01-01"]
+    assert found.value("market_overview.change_last") == 0
+
+
+async def test_two_years_have_a_change_and_no_growth_rate(read: Any) -> None:
+    found = await read("year,make,units", [*yearly(PARTS, [2010]), *yearly({"A": 660, "B": 330, "C": 110}, [2011])])
+    assert found.value("market_overview.change_last") == pytest.approx(10)
+    assert "market_overview.cagr" not in facts(found.results)
+
+
+async def test_twelve_weeks_are_weeks_and_not_three_months(read: Any) -> None:
+    rows = [(f"2020W{week:02d}", name, value + week) for week in range(1, 13) for name, value in PARTS.items()]
+    found = await read("week,make,units", rows)
+    assert (found.profile.roles.time.grain, found.profile.frame, len(found.profile.frames)) == ("week", "week", 12)
+    assert found.value("market_overview.frame_last") == "week 12 of 2020"
+    assert found.value("market_overview.total_last") == 1000 + 3 * 12
+    assert "market_overview.cagr" not in facts(found.results)
+
+
+async def test_years_of_weeks_become_months_by_their_days(read: Any) -> None:
+    mondays = [dt.date(2010, 1, 4) + dt.timedelta(7 * i) for i in range(52 * 3)]
+    rows = [(f"{day.isocalendar().year}-W{day.isocalendar().week:02d}", n, 70) for day in mondays for n in "AB"]
+    found = await read("week,make,units", rows)
+    days = [day + dt.timedelta(i) for day in mondays for i in range(7)]  # 10 a day and make
+    assert found.total("2011-01-01") == pytest.approx(20 * sum(day.year == 2011 for day in days))
+    assert found.value("market_overview.total_all") == pytest.approx(2 * 70 * len(mondays))
+    assert found.why["week"].endswith("a week in two months is divided by its days†")
+
+
+async def test_all_first_of_january_are_years(read: Any) -> None:
+    found = await read("date,make,units", yearly(PARTS, [f"{year}-01-01" for year in YEARS]))
+    assert (found.profile.roles.time.grain, found.profile.periods) == ("year", 10)
+
+
+async def test_month_first_is_proven_by_a_part_above_twelve(read: Any) -> None:
+    rows = [(f"{m}/{d}/{y}", n, m) for y in (2010, 2011) for m in range(1, 13) for d in (1, 28) for n in "AB"]
+    found = await read("date,make,units", rows)
+    assert (found.profile.roles.time.form, found.asked) == ("month/day/year", [])
+    assert found.total("2011-01-01") == 4 * sum(range(1, 13))
+
+
+async def test_day_first_is_proven_by_a_part_above_twelve(read: Any) -> None:
+    rows = [(f"{d}/{m}/{y}", n, m) for y in (2010, 2011) for m in range(1, 13) for d in (1, 28) for n in "AB"]
+    found = await read("date,make,units", rows)
+    assert (found.profile.roles.time.form, found.asked) == ("day/month/year", [])
+    assert found.profile.last == "2011-12-01"
+
+
+async def test_a_first_of_each_month_proves_that_the_day_comes_first(read: Any) -> None:
+    found = await read("date,make,units", monthly(PARTS, (2010, 2011), "01/{m:02d}/{y}"))
+    assert (found.profile.roles.time.form, found.asked, found.profile.periods) == ("day/month/year", [], 24)
+
+
+async def test_dates_that_can_be_read_in_two_ways_are_asked(read: Any) -> None:
+    rows = [(f"{a:02d}/{b:02d}/2010", n, 1) for a in (1, 2, 3) for b in (4, 5, 6, 7) for n in "AB"]
+    found = await read("date,make,units", rows)
+    assert (found.asked, found.profile.first, found.profile.last) == (["dates"], "2010-01-01", "2010-03-01")
+    assert found.profile.roles.assumptions == ["“date” is read as month/day/year: no value tells which"]
+    told = await read("date,make,units", rows, dates="day/month/year")
+    assert (told.profile.first, told.profile.last) == ("2010-04-01", "2010-07-01")
+    assert told.profile.roles.assumptions == []
+
+
+@pytest.mark.parametrize("factor", [1, 1000])
+async def test_seconds_and_milliseconds_since_1970_are_dates(read: Any, factor: int) -> None:
+    stamps = {month: factor * int(dt.datetime(2010, month, 15, tzinfo=dt.UTC).timestamp()) for month in range(1, 13)}
+    found = await read("created,make,units", [(stamp, n, m) for m, stamp in stamps.items() for n in "AB"])
+    assert (found.profile.first, found.profile.last) == ("2010-01-01", "2010-12-01")
+    assert found.value("market_overview.total_last") == 24
+
+
+async def test_year_and_month_digits_are_months_and_above_twelve_weeks(read: Any) -> None:
+    found = await read("period,make,units", monthly(PARTS, (2010, 2011, 2012), "{y}{m:02d}"))
+    assert (found.profile.roles.time.form, found.profile.periods, found.asked) == ("months such as 200001", 36, [])
+    weeks = [(f"2010{week:02d}", n, v) for week in range(1, 31) for n, v in PARTS.items()]
+    assert (await read("period,make,units", weeks)).profile.roles.time.grain == "week"
+
+
+async def test_digits_up_to_twelve_in_one_year_are_months_or_weeks_and_asked(read: Any) -> None:
+    rows = [(f"2010{number:02d}", n, v) for number in range(1, 13) for n, v in PARTS.items()]
+    found = await read("period,make,units", rows)
+    assert (found.asked, found.profile.roles.time.grain) == (["dates"], "month")
+    told = await read("period,make,units", rows, dates="weeks such as 200007")
+    assert told.profile.roles.time.grain == "week"
+
+
+async def test_quarters_are_compared_by_year(read: Any) -> None:
+    rows = [(f"{y}Q{q}", n, v + q) for y in range(2010, 2015) for q in range(1, 5) for n, v in PARTS.items()]
+    found = await read("quarter,make,units", rows)
+    assert (found.profile.roles.time.grain, found.profile.per_frame) == ("quarter", 4)
+    assert found.value("market_overview.total_last") == 4 * 1000 + 3 * (1 + 2 + 3 + 4)
+
+
+async def test_year_and_month_names_in_any_case_are_read_together(read: Any) -> None:
+    def name(month: int) -> str:
+        return calendar.month_name[month].upper() if month % 2 else calendar.month_abbr[month].lower()
+
+    rows = [(y, name(m), n, v) for y in (2010, 2011) for m in range(1, 13) for n, v in PARTS.items()]
+    found = await read("Year,Month,make,units", rows)
+    assert (found.profile.roles.time.columns, found.profile.periods) == (["Year", "Month"], 24)
+
+
+# --- who is compared ----------------------------------------------------------------------------------------------
+
+
+async def test_na_is_no_make_but_stays_in_the_total(read: Any) -> None:
+    found = await read("year,make,units", yearly({"A": 60, "B": 30, "NA": 10}))
+    assert (found.value("market_overview.total_last"), found.share("A")) == (100, 60)
+    assert found.hhi() == pytest.approx(60**2 + 30**2)
+    assert found.value("competitor_analysis.active") == 2
+    assert "“make” is “NA”: missing, not a make | 10 rows, 100 in “units”" in found.quality
+
+
+async def test_na_in_a_header_is_a_name(read: Any) -> None:
+    rows = [(year, year - 2000, 20, 30 - year % 7) for year in YEARS]
+    found = await read("year,NA,EU,AS", rows, name="sales.csv")
+    assert found.share("NA") == pytest.approx(19 / (19 + 20 + 30 - 2019 % 7) * 100)
+
+
+async def test_na_in_a_number_column_is_no_number_and_no_text(read: Any) -> None:
+    rows = [(y, n, "NA" if (y, n) == (2012, "B") else v) for y, n, v in yearly(PARTS)]
+    found = await read("year,make,units", rows)
+    assert found.profile.roles.measure.column == "units"
+    assert found.total("2012-01-01") == 700
+    assert "No number in “units” | 1 row | left out" in found.quality
+
+
+async def test_unknown_never_leads_and_forbids_a_concentration(read: Any) -> None:
+    found = await read("year,brand,sales", yearly({"Unknown": 900, "Acme": 60, "Bolt": 40}))
+    assert (found.names["leader"], found.share("Acme")) == ("Acme", 6)
+    assert "competitor_analysis.hhi_last" not in facts(found.results)
+    assert "90.0\u00a0% of 2019 names no brand" in found.shares
+
+
+async def test_one_competitor_gets_no_ranking(read: Any) -> None:
+    found = await read("year,make,units", [(year, "A", year - 1910) for year in YEARS])
+    assert found.roles["make"] == "constant"
+    assert "no shares to compare" in found.shares
+    assert found.value("market_overview.cagr") == pytest.approx(((109 / 100) ** (1 / 9) - 1) * 100)
+
+
+async def test_two_competitor_columns_are_asked(read: Any) -> None:
+    rows = [(y, n, s, v) for y in YEARS for n, s, v in [("A", "S1", 5), ("B", "S2", 3), ("B", "S1", 1), ("C", "S2", 1)]]
+    found = await read("year,make,supplier,units", rows)
+    assert (found.asked, found.share("A")) == (["compared"], 50)
+    assert found.profile.roles.assumptions == ["what is compared is “make”, one of 2 columns that could be"]
+    told = await read("year,make,supplier,units", rows, compared="supplier")
+    assert told.share("S1") == pytest.approx(60)
+    assert told.profile.roles.answered == ["what is compared is “supplier”, one of 2 columns that could be"]
+
+
+async def test_what_nobody_answered_is_marked_assumed_in_the_report(read: Any) -> None:
+    rows = [(y, n, s, v) for y in YEARS for n, s, v in [("A", "S1", 5), ("B", "S2", 3), ("B", "S1", 1), ("C", "S2", 1)]]
+    found = await read("year,make,supplier,sales", rows, only=())
+    told = text_of(found.results, "method")
+    assert "assumed: what is compared is “make”, one of 2 columns that could be" in told
+    assert "assumed: the unit of “sales” is not stated in the file" in told
+    assert "Column | Role | Why | Example\nyear | time | years; one period is a year | 2010" in told
+
+
+async def test_three_hundred_competitors_are_ten_in_the_table(read: Any) -> None:
+    firms = {f"Firm {i:03d}": 1000 - 3 * i for i in range(300)}
+    found = await read("year,company,sales_usd", yearly(firms, range(2010, 2014)))
+    total = sum(firms.values())
+    assert found.hhi() == pytest.approx(sum((100 * value / total) ** 2 for value in firms.values()))
+    assert "The 10 largest companies" in str(found.results["competitor_analysis"]["blocks"])
+    assert found.value("competitor_analysis.active") == 300
+
+
+async def test_spelling_twins_are_one_competitor_and_told(read: Any) -> None:
+    found = await read("year,make,units", [*yearly({"Volvo": 50, "volvo ": 20, "Saab": 30}), (2010, "Volvo", 0)])
+    assert found.share("Volvo") == 70
+    assert "1 spelling, 10 rows | counted as one: “volvo” as “Volvo”" in found.quality
+
+
+async def test_unicode_forms_of_one_name_are_one_competitor(read: Any) -> None:
+    decomposed = unicodedata.normalize("NFD", "Citroën")
+    found = await read("year,make,units", yearly({"Citroën": 50, decomposed: 20, "比亚迪": 30}))
+    assert found.share("Citroën") == 70
+    assert found.share("比亚迪") == 30
+
+
+async def test_coded_whole_numbers_can_be_makes(read: Any) -> None:
+    found = await read("year,make,units", yearly({"1": 600, "2": 300, "3": 100}))
+    assert (found.roles["make"], found.share("1")) == ("competitor", 60)
+
+
+@pytest.mark.parametrize("name", ["order_id", "postcode", "rank", "ref"])
+async def test_numbers_that_name_something_are_neither_summed_nor_compared(read: Any, name: str) -> None:
+    rows = [(90_000 + 7 * i, *row) for i, row in enumerate(yearly(PARTS))]
+    found = await read(f"{name},year,make,units", rows)
+    assert (found.roles[name], found.profile.roles.measure.column, found.asked) == ("id", "units", [])
+    assert found.hhi() == pytest.approx(HHI)
+
+
+async def test_latitude_is_a_position(read: Any) -> None:
+    places = {"Oslo": 59.91, "Bergen": 60.39, "Bodo": 67.28}
+    found = await read(
+        "year,station,latitude,rainfall_mm", [(y, n, at, 800) for y in YEARS for n, at in places.items()]
+    )
+    assert (found.roles["latitude"], found.profile.roles.measure.column) == ("position", "rainfall_mm")
+
+
+async def test_of_nested_categories_the_upper_one_is_the_mix(read: Any) -> None:
+    cities = [("Austin", "Texas", 10), ("Dallas", "Texas", 30), ("Miami", "Florida", 40), ("Reno", "Nevada", 20)]
+    found = await read("year,city,state,sales", [(y, *city) for y in YEARS for city in cities], unit="USD")
+    assert [name for name, role in found.roles.items() if role == "category"] == ["state"]
+    assert found.why["city"] == "each value belongs to one “state”, which is used for the mix"
+    assert found.hhi() == pytest.approx(40**2 + 40**2 + 20**2)
+
+
+async def test_energy_sources_are_a_mix_and_no_players(read: Any) -> None:
+    rows = [(y, n, v) for y in YEARS for n, v in [("Fossil fuels", 2100 - y), ("Nuclear", 30), ("Wind", y - 1990)]]
+    found = await read("year,source,net_generation", rows, only=(*AMOUNTS, "trends_analysis", "recommendations"))
+    assert found.roles["source"] == "category"
+    assert found.share("Wind") == pytest.approx(29 / (81 + 30 + 29) * 100)
+    text = found.shares + text_of(found.results, "recommendations")
+    assert not any(word in text.lower() for word in ("player", "competitor", "rival"))
+
+
+async def test_harm_has_no_winners(read: Any) -> None:
+    rows = [(y, n, v) for y in YEARS for n, v in [("North Air", 2110 - y), ("South Air", y - 1980), ("East Air", 20)]]
+    found = Read((await read("year,operator,accidents", rows, only=())).results)
+    assert found.profile.harm
+    told = " ".join(text_of(found.results, name) for name in ("executive_summary", "recommendations")) + found.shares
+    assert not any(word in told.lower() for word in ("winner", "opportunit", "grow faster", "measure yourself"))
+    assert found.value("market_overview.total_last") == 91 + 39 + 20
+
+
+# --- what is measured ---------------------------------------------------------------------------------------------
+
+
+async def test_prices_are_never_summed(read: Any) -> None:
+    found = await read("date,symbol,price", monthly({"X": 100, "Y": 20}, range(2010, 2014)))
+    assert found.profile.roles.measure.kind == "intensive"
+    assert not any("total" in name or "hhi" in name or "share_last" in name for name in facts(found.results))
+
+
+async def test_a_percent_column_is_a_level(read: Any) -> None:
+    found = await read("year,country,unemployment_pct", yearly({"Norway": 3.0, "Sweden": 6.0, "Spain": 15.0}))
+    assert (found.profile.roles.measure.kind, found.profile.roles.measure.unit) == ("intensive", "%")
+    cells = await read("year,country,result", yearly({"Norway": "3 %", "Sweden": "6 %", "Spain": "15 %"}))
+    assert (cells.profile.roles.measure.kind, cells.profile.roles.measure.unit) == ("intensive", "%")
+
+
+async def test_an_index_is_a_level(read: Any) -> None:
+    found = await read("month,sector,index", monthly({"Food": 100, "Energy": 120}, (2010, 2011, 2012)))
+    assert found.profile.roles.measure.kind == "intensive"
+
+
+async def test_given_shares_are_checked_and_not_used(read: Any) -> None:
+    rows = [(y, n, v, v / 10 + (0.4 if n == "A" else 0)) for y, n, v in yearly(PARTS)]
+    found = await read("year,make,units,pct", rows)
+    assert found.roles["pct"] == "given share"
+    assert found.share("A") == 60
+    assert found.value("data_quality.given_share_gap") == pytest.approx(0.4)
+
+
+async def test_a_stock_is_averaged_over_time_and_summed_over_parts(read: Any) -> None:
+    rows = [(f"{y}-{m:02d}", n, v + m) for y in (2010, 2011) for m in range(1, 13) for n, v in PARTS.items()]
+    found = await read("month,region,population", rows)
+    assert found.profile.roles.measure.kind == "stock"
+    assert found.value("market_overview.total_last") == pytest.approx(1000 + 3 * 6.5)
+
+
+async def test_what_nothing_shows_to_be_a_sum_is_a_level_and_asked(read: Any) -> None:
+    found = await read("year,make,thing", yearly(PARTS))
+    assert (found.profile.roles.measure.kind, "measure" in found.asked) == ("intensive", True)
+    told = await read("year,make,thing", yearly(PARTS), measure="an amount that can be summed")
+    assert told.profile.roles.measure.kind == "flow"
+    assert told.hhi() == pytest.approx(HHI)
+
+
+async def test_two_measures_are_asked_and_never_added(read: Any) -> None:
+    rows = [(y, n, v, v // 2) for y, n, v in yearly(PARTS)]
+    found = await read("year,country,production,exports", rows)
+    assert (found.asked[0], found.value("market_overview.total_last")) == ("measure", 1000)
+    assert "Column “exports” | never above “production” in any row | never added" in found.quality
+    told = await read("year,country,production,exports", rows, measure="exports", unit="kt")
+    assert told.value("market_overview.total_last") == 500
+    assert told.profile.roles.measure.unit == "kt"
+
+
+async def test_exports_beside_production_are_no_parts_of_one_measure(read: Any) -> None:
+    found = await read("year,production_kt,exports_kt", [(y, y - 1900, y - 1980) for y in YEARS])
+    assert found.profile.roles.fold == []
+    assert found.value("market_overview.total_last") == 119
+
+
+async def test_identical_and_constant_columns_are_dropped(read: Any) -> None:
+    found = await read("year,country,make,units,quantity", [(y, "Norway", n, v, v) for y, n, v in yearly(PARTS)])
+    assert (found.roles["country"], found.roles["quantity"], found.asked) == ("constant", "copy", [])
+    assert "Column “quantity” | the same as “units” in every row | dropped" in found.quality
+
+
+async def test_the_unit_is_in_the_header_in_the_cells_or_asked(read: Any) -> None:
+    rows = yearly(PARTS)
+    assert (await read("year,make,Output (t)", rows)).profile.roles.measure.unit == "t"
+    found = await read("year,make,sales", [(y, n, f"${v}.50") for y, n, v in rows])
+    assert (found.profile.roles.measure.unit, found.asked) == ("dollars", [])
+    assert found.value("market_overview.total_last") == 1001.5
+    bare = await read("year,make,sales", rows)
+    assert (bare.asked, bare.profile.roles.measure.unit) == (["unit"], "")
+    assert "unit not stated in the file" in bare.quality
+
+
+async def test_thousands_separators_are_read(read: Any) -> None:
+    found = await read("year,make,units", [(y, n, f'"{v * 1000 + 1:,}"') for y, n, v in yearly(PARTS)])
+    assert found.value("market_overview.total_last") == 1_000_003
+
+
+async def test_a_decimal_comma_is_read(read: Any) -> None:
+    rows = [(f"{y};{n};{v // 100}.{v % 100:03d},50",) for y, n, v in yearly(PARTS)]
+    found = await read("year;make;sales_eur", rows)
+    assert found.value("market_overview.total_last") == pytest.approx(6000.5 + 3000.5 + 1000.5)
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_row_of_totals_is_a_check_and_no_part(read: Any) -> None:
+    rows = [(y, n, v) for y in YEARS for n, v in [("oil", y - 1960), ("gas", 30), ("wind", 20), ("Together", y - 1910)]]
+    found = await read("year,fuel,production_kt", rows)
+    assert (found.totals, found.value("market_overview.total_last")) == (["Together"], 59 + 30 + 20)
+    assert "“Together” is a total of the others | 10 rows" in found.quality
+    assert "sum check: holds in 10 of 10 years" in found.quality
+
+
+async def test_a_total_whose_parts_are_not_all_listed_does_not_lead(read: Any) -> None:
+    found = await read("year,country,exports_usd", yearly({"Norway": 60, "Sweden": 40, "World": 1000}))
+    assert (found.totals, found.share("Norway")) == (["World"], 60)
+    assert "holds in 0 of 10 years; the others make up 10.0\u00a0% of it" in found.quality
+
+
+async def test_a_half_that_equals_the_rest_by_chance_is_no_total(read: Any) -> None:
+    found = await read("year,make,units", yearly({"A": 60, "B": 30, "C": 30}))
+    assert (found.totals, found.share("A")) == ([], 50)
+
+
+async def test_a_column_of_totals_is_a_check_and_no_part(read: Any) -> None:
+    rows = [(y, 100 + y % 7, 50 + y % 3, 150 + y % 7 + y % 3) for y in YEARS]
+    found = await read("year,north_kt,south_kt,total_kt", rows)
+    assert (found.totals, found.profile.roles.measure.unit) == (["total"], "kt")
+    north, south = 100 + 2019 % 7, 50 + 2019 % 3
+    assert found.share("north") == pytest.approx(100 * north / (north + south))
+
+
+async def test_bare_columns_with_their_sum_are_parts(read: Any) -> None:
+    rows = [(y, 2100 - y, 50, y - 1990, 160) for y in YEARS]
+    found = await read("year,coal,gas,wind,all", rows)
+    assert found.profile.roles.fold == ["coal", "gas", "wind", "all"]
+    assert found.totals == ["all"]
+
+
+async def test_years_in_the_headers_become_time(read: Any) -> None:
+    rows = [("Norway", 10, 20, 30), ("Sweden", 5, 5, 5), ("Denmark", 1, 2, 5)]
+    found = await read("country,2010,2011,2012", rows, name="exports.csv")
+    assert (found.total("2010-01-01"), found.total("2012-01-01")) == (16, 40)
+    assert found.share("Norway") == 75
+
+
+async def test_measures_side_by_side_become_rows(read: Any) -> None:
+    found = await read("month,north_kt,south_kt", [(f"{y}-{m:02d}", m, 10) for y in (2010, 2011) for m in range(1, 13)])
+    assert found.profile.roles.fold == ["north_kt", "south_kt"]
+    assert found.share("north") == pytest.approx(100 * 78 / (78 + 120))
+
+
+async def test_whole_rows_that_repeat_are_counted_and_told(read: Any) -> None:
+    found = await read("year,make,units", [*yearly(PARTS), (2015, "A", 600), (2015, "A", 600)])
+    assert "Rows that repeat another in full | 2 rows | kept and added" in found.quality
+    assert found.total("2015-01-01") == 2200
+
+
+async def test_repeated_keys_are_added_and_told(read: Any) -> None:
+    found = await read("year,make,units", [*yearly(PARTS), (2015, "A", 17)])
+    assert "Repeated key: 2015, A | 1 key, 2 rows (600 and 17) | added" in found.quality
+    assert found.total("2015-01-01") == 1017
+
+
+async def test_growth_does_not_start_from_zero(read: Any) -> None:
+    rows = [(y, n, 0 if y == 2010 else v + y - 2011) for y, n, v in yearly(PARTS)]
+    found = await read("year,make,units", rows)
+    assert found.value("market_overview.frame_first") == "2011"
+    assert found.value("market_overview.cagr") == pytest.approx(((1024 / 1000) ** (1 / 8) - 1) * 100)
+    assert "2010 looks incomplete | far less than in the years beside it" in found.quality
+
+
+async def test_negative_amounts_are_counted_and_give_no_shares(read: Any) -> None:
+    found = await read("year,make,units", yearly({"A": 100, "B": 50, "Returns": -20}))
+    assert found.value("market_overview.total_last") == 130
+    assert "Negative “units” | 10 rows" in found.quality
+    assert not any("share" in name or "hhi" in name for name in facts(found.results) if name.startswith("comp"))
+    assert "without negative amounts, so there are no shares" in found.shares
+
+
+async def test_a_changing_panel_is_seen_in_who_came_and_went(read: Any) -> None:
+    rows = [
+        (y, m, f"S{s}", 200 - 10 * (y - 2010))
+        for y in (2010, 2011, 2012)
+        for m in range(1, 13)
+        for s in range(1, 11 if y < 2012 else 16)
+    ]
+    found = await read("year,month,station,visits", rows)
+    assert found.value("market_overview.change_last") == pytest.approx((15 * 180 / (10 * 190) - 1) * 100)
+    assert {entrant["name"] for entrant in found.names["entrants"]} <= {f"S{s}" for s in range(11, 16)}
+    assert len(found.names["entrants"]) == 3
+
+
+async def test_two_runs_on_the_sample_give_the_same_text_and_figures(tmp_path: Path) -> None:
+    sample = Path(__file__).parents[2] / "examples" / "sample" / "market.csv"
+    first, second = [await run_analyses(tmp_path / run, [sample]) for run in ("one", "two")]
+    assert json.dumps(first) == json.dumps(second)
