@@ -169,18 +169,24 @@ async def test_a_subtask_that_takes_longer_than_its_limit_fails_with_the_limit_n
 
 
 async def test_at_most_as_many_run_at_once_as_there_are_workers(tmp_path):
-    now, most = 0, 0
+    now, most, everybody = 0, 0, asyncio.Event()
 
     @task_type("test_count", registry=REGISTRY)
     async def count(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext) -> None:
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0.3 if params.get("slow") else 0.01)
+        if params.get("meets"):  # each waits until all are there
+            if now == 30:
+                everybody.set()
+            async with asyncio.timeout(30):
+                await everybody.wait()
+        else:
+            await asyncio.sleep(0.01)
         now -= 1
 
     plan = {"subtasks": [{"id": f"t{i}", "type": "test_count"} for i in range(30)]}
-    slow = {"subtasks": [{"id": f"t{i}", "type": "test_count", "params": {"slow": True}} for i in range(30)]}
+    slow = {"subtasks": [{"id": f"t{i}", "type": "test_count", "params": {"meets": True}} for i in range(30)]}
     async with Holdfast.open(tmp_path / "h.db", max_workers=3) as hf:
         await run(hf, plan)
         assert most == 3
