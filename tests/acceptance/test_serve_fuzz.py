@@ -277,3 +277,14 @@ def test_nothing_that_is_sent_breaks_the_server(tmp_path, seed_of_test):
 def seed_of_test(seed):
     """The seed, for ``HOLDFAST_SEED=… make fuzz``."""
     return seed
+
+
+def test_half_a_character_is_refused(tmp_path):
+    json = {"Content-Type": "application/json"}
+    with Server(tmp_path) as server:
+        for body in (rb'{"jsonrpc": "2.0", "id": "\ud800", "method": "GetTask"}', rb'{"id": 1, "method": "\udc00"}'):
+            answer = server.http.post("/a2a", content=body, headers=json)
+            assert answer.status_code == 400
+            assert "half a character" in answer.text
+        whole = rb'{"jsonrpc": "2.0", "id": "\ud83d\ude00", "method": "GetTask", "params": {"id": "x"}}'
+        assert server.http.post("/a2a", content=whole, headers=json).status_code == 200

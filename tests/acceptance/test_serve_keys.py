@@ -9,6 +9,7 @@ import time
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from holdfast.a2a.routes import METHODS
 from holdfast.checkpoints import keys as stored
 from holdfast.checkpoints import tasks
 from holdfast.checkpoints.database import Database
-from tests.acceptance.serving import Server, data, message, nap, planned, subtask, text
+from tests.acceptance.serving import SLOW, Server, data, message, nap, planned, subtask, text
 
 INSIDE = re.compile(r"Traceback|\.py\b|site-packages|File \"|/work/|/tmp/|/root/")
 
@@ -48,7 +49,10 @@ class Keyed:
     def begin(self) -> str:
         """A task of alice's that stays at work."""
         sent = {"message": planned(nap("n", 600)), "configuration": {"returnImmediately": True}}
-        return str(self.server.rpc("SendMessage", sent, **self.alice)["task"]["id"])
+        task = str(self.server.rpc("SendMessage", sent, **self.alice)["task"]["id"])
+        now = partial(self.server.rpc, "GetTask", {"id": task}, **self.alice)
+        soon(lambda: now()["status"]["state"] == "TASK_STATE_WORKING", SLOW)
+        return task
 
 
 @pytest.fixture(scope="module")
@@ -297,10 +301,11 @@ def test_the_first_key_is_known_from_its_first_request_on(tmp_path):
             soon(lambda: server.http.get("/a2a/rest/tasks").status_code == 200)
 
 
-def soon(condition: Any) -> None:
-    until = time.monotonic() + 2.0
+def soon(condition: Any, seconds: float = 2.0) -> None:
+    """Waits until it is so; a key that was made or revoked is to be heeded within 2 s."""
+    until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, "a key that was made or revoked is to be heeded within 2 s"
+        assert time.monotonic() < until, f"it is not so within {seconds:g} s"
         time.sleep(0.02)
 
 

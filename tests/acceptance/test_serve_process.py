@@ -72,11 +72,12 @@ def test_signal_hands_over_ends_streams_and_exits_0(tmp_path, number):
         assert "Traceback" not in server.log()
         assert not [line for line in log_of(server) if line["level"] in ("warning", "error", "critical")]
         server.start()  # what was handed over is taken up, and the message that got no answer is known again
-        server.until(task, "WORKING")
+        until = time.monotonic() + SLOW
+        while not [line for line in log_of(server) if line["message"] == f"took up task {task}"]:
+            assert time.monotonic() < until
         again = server.rpc("SendMessage", {"message": said, "configuration": {"returnImmediately": True}})
         assert len(server.rpc("ListTasks")["tasks"]) == 2
         assert again["task"]["status"]["state"] == "TASK_STATE_WORKING"
-        assert [line for line in log_of(server) if line["message"] == f"took up task {task}"]
 
 
 def test_signals_that_come_together_end_it_once(tmp_path):

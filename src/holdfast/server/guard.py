@@ -171,9 +171,9 @@ class Guard:
         require_origin(request.headers)
         if request.path == ALIVE:
             return
-        if CROWDED in request.scope.get("state", ()):
+        if request.crowded:
             sentence = "too many connections are open; close some, or try again in a moment"
-            raise Refused(503, "TOO_MANY_CONNECTIONS", sentence, {"Retry-After": "1"}, close=True)
+            raise Refused(503, "TOO_MANY_CONNECTIONS", sentence, {"Retry-After": "1"})
         if request.path in self._public:
             self._take(request)
             return
@@ -278,6 +278,7 @@ class _Request:
         self.scope, self.headers = scope, Headers(scope=scope)
         self.path = scope["path"].removeprefix(scope.get("root_path", ""))
         self.owner, self.body, self.call, self.streaming = "", b"", NOTHING, False
+        self.crowded = CROWDED in scope.get("state", ())  # its connection is one too many
         self.cut: asyncio.Timeout | None = None
         self._receive, self._send, self._echo = receive, send, echo
         self._more = True  # of the body is to come
@@ -329,6 +330,8 @@ class _Request:
                 headers.setdefault(name, value)
             for name, value in self._echo(",".join(self.headers.getlist(HTTP_EXTENSION_HEADER))).items():
                 headers.setdefault(name, value)
+            if self.crowded:
+                headers["connection"] = "close"
             message = {**message, "headers": headers.raw}
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._whole = True
@@ -415,7 +418,18 @@ def look_at(request: _Request, limits: Limits) -> Call:
         ) from None
     except ValueError:
         said = None  # what is no JSON is told so behind, in the words of the binding
+    if b"\\u" in body and not is_text(said):
+        raise Refused(400, "NOT_TEXT", "a text in the body has half a character: a surrogate without its other half")
     return call_of(request.scope["method"], request.path, said, request.scope["query_string"])
+
+
+def is_text(said: Any) -> bool:
+    """Whether every text inside a JSON value can be written again."""
+    try:
+        json.dumps(said, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_json(content_type: str) -> bool:

@@ -48,7 +48,6 @@ class ImpatientProtocol(H11Protocol):
             return
         if self._is_over():
             self.app_state = {**self.app_state, CROWDED: True}
-            self.timeout_keep_alive = 0
         transport.set_write_buffer_limits(high=0)
         self._await_head()
 
