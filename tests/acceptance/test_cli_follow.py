@@ -12,7 +12,7 @@ from tests.acceptance.serving import Server, nap
 
 def test_a_resume_of_what_a_server_works_on_follows_to_the_end(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
-        task = server.run(nap("a", 1.5), nap("b", 0.1, "a"))
+        task = server.run(nap("a", 8), nap("b", 0.1, "a"))  # longer than a command takes to begin
         shown = Cli(tmp_path)("resume", task, "--db", str(server.db), "--json")
     assert shown.returncode == 0, shown.stderr
     last = json.loads(shown.stdout.splitlines()[-1])
