@@ -357,18 +357,14 @@ def test_connections_of_one_peer_are_limited(tmp_path):
             assert "too many connections" in str(json.loads(body)["error"])
         with server.connect() as fifth:
             fifth.sendall(GET)
-            answer = read_all(fifth).lower()
-            assert answer.startswith(b"http/1.1 200 ")  # who looks after the server is not turned away
-            assert b"connection: close" in answer
+            assert read_all(fifth).startswith(b"HTTP/1.1 200 ")  # who looks after the server is not turned away
         with server.client(ANOTHER) as other:
             assert other.get("/a2a/rest/tasks").status_code == 200
-        beyond = [opened.enter_context(server.connect()) for _ in range(SPARE)]
-        with server.connect() as newest:
-            newest.sendall(GET)
-            assert read_all(newest).startswith(b"HTTP/1.1 200 ")
-        with suppress(ConnectionError):
-            beyond[0].sendall(GET)
-            assert read_all(beyond[0]) == b""  # it had to make room
+        for _ in range(SPARE):
+            opened.enter_context(server.connect())
+        with server.connect() as cut, suppress(ConnectionError):
+            cut.sendall(GET)
+            assert read_all(cut) == b""
         opened.close()
         with server.client() as again:
             soon(lambda: again.get("/a2a/rest/tasks").status_code == 200)
