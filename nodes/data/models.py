@@ -68,6 +68,15 @@ class Entity(BaseModel):
     text: str = ""  # SQL of the name as the file spells it
 
 
+class Panel(BaseModel):
+    """Who reports: sites, stations, countries.  If more do, growth may only be better coverage."""
+
+    column: str
+    one: str
+    many: str
+    sql: str
+
+
 class ColumnRole(BaseModel):
     """One line of the table of roles."""
 
@@ -113,6 +122,7 @@ class Roles(BaseModel):
     entity: Entity | None
     share: str = ""  # a column that gives shares already
     share_scale: float = 100.0
+    panel: Panel | None = None
     fold: list[str] = []  # columns folded into (entity, value)
     columns: list[ColumnRole]
     assumptions: list[str] = []

@@ -58,6 +58,15 @@ _HARM = {
     "crime", "crimes", "disaster", "disasters", "strikes", "suicides", "murders", "illness", "disease",
     "infections", "unemployed", "unemployment",
 }  # fmt: skip
+_COVERAGE = {  # places that report: a new one says that more is seen, not that more is there
+    "site", "sites", "station", "stations", "outlet", "outlets", "store", "stores", "shop", "shops", "branch",
+    "branches",
+    "plant", "plants", "sensor", "sensors", "meter", "meters", "gauge", "gauges", "school", "schools", "hospital",
+    "hospitals", "clinic", "clinics", "pharmacy", "pharmacies", "farm", "farms", "port", "ports", "airport", "airports",
+    "depot", "depots", "restaurant", "restaurants", "hotel", "hotels", "location", "locations", "country", "countries",
+    "county", "counties", "region", "regions", "state", "states", "province", "provinces", "city", "cities", "district",
+    "districts", "municipality", "municipalities", "area", "areas", "zone", "zones", "respondent", "respondents",
+}  # fmt: skip
 _TIME = {
     "year", "yr", "date", "time", "month", "quarter", "period", "week", "day", "timestamp", "datetime", "season",
     "jahr", "annee", "ano", "dato", "datum", "fecha", "epoch", "ts", "created", "recorded", "observed",
@@ -87,10 +96,13 @@ def words(name: str) -> list[str]:
 
 
 def suggests(name: str, kind: str) -> bool:
-    """Whether a word of the name is of a kind: flow, stock, intensive, company, category, id, time, harm, counted."""
+    """Whether a word of the name is of a kind: flow, stock, intensive, company, category, id, time, harm and others.
+
+    Coverage: those who report (sites, stations, countries), of whom more may report without more being there.
+    """
     lexicon = {
         "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY, "category": _CATEGORY, "id": _ID,
-        "time": _TIME, "harm": _HARM, "counted": _COUNTED | _STOCK | _HARM,
+        "time": _TIME, "harm": _HARM, "coverage": _COVERAGE, "counted": _COUNTED | _STOCK | _HARM,
     }[kind]  # fmt: skip
     found = words(name)
     return any(word in lexicon for word in found) or (kind == "intensive" and "%" in found)

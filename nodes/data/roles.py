@@ -13,7 +13,7 @@ from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.data import names, relations
 from holdfast.nodes.data.columns import Column, exact_distinct
 from holdfast.nodes.data.engine import Engine
-from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Roles, Time
+from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Panel, Roles, Time
 from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.times import find_time
 
@@ -69,6 +69,7 @@ def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inqui
         entity=entity,
         share=share,
         share_scale=shares.get(share, 100.0),
+        panel=_panel(draft, entity),
         columns=[draft.roles[column.name] for column in draft.columns],
     )
 
@@ -200,6 +201,23 @@ def _measure(draft: Draft, column: Column) -> Measure:
     if not unit and not (column.whole and names.suggests(column.name, "counted")):
         unit = draft.asked.unit(column.name)
     return Measure(column=column.name, kind=kind, why=why, unit=unit, sql=column.number, whole=column.whole)
+
+
+def _panel(draft: Draft, entity: Entity | None) -> Panel | None:
+    """The finest column whose values are places that report, if there is one."""
+    candidates = [
+        column
+        for column in draft.columns
+        if names.suggests(column.name, "coverage")
+        and draft.role_of(column) in ("competitor", "category", "other category", "text", "id")
+        and 2 < column.distinct <= column.filled / 2
+    ]
+    if not candidates:
+        return None
+    column = max(candidates, key=lambda column: column.distinct)
+    noun = names.noun_for(column.name)
+    sql = entity.sql if entity and entity.column == column.name else column.text
+    return Panel(column=column.name, one=noun.one, many=noun.many, sql=sql)
 
 
 def _categories(engine: Engine, draft: Draft, time: Time) -> list[Column]:

@@ -22,7 +22,8 @@ class Known:
         self._facts = {fact.id: fact for section in sections for fact in section.facts}
         self._beside: dict[str, Any] = {"levels": {}}
         for value in results:
-            self._beside |= {key: value[key] for key in ("competition", "season", "confidence") if key in value}
+            beside = ("competition", "season", "confidence", "panel")
+            self._beside |= {key: value[key] for key in beside if key in value}
             self._beside["levels"] |= value.get("levels") or {}
         self.used: dict[str, Fact] = {}
 
@@ -48,7 +49,7 @@ class Known:
         return float(fact.value) if fact and isinstance(fact.value, int | float) else None
 
     def beside(self, key: str) -> dict[str, Any]:
-        """``competition``, ``season`` or ``levels``; empty if no analysis gave it."""
+        """``competition``, ``season``, ``panel`` or ``levels``; empty if no analysis gave it."""
         value = self._beside.get(key) or {}
         return value if isinstance(value, dict) else {}
 
@@ -61,6 +62,11 @@ class Known:
         assumed = any(self.profile.roles.measure.column in text for text in self.profile.roles.assumptions)
         failures = FAILURES.get(tested or "medium", 1) + more + assumed
         return "high" if failures == 0 else "medium" if failures == 1 else "low"
+
+    @property
+    def flips(self) -> bool:
+        """Whether growth of the whole and growth like for like point in opposite directions."""
+        return any(told["flips"] for told in self.beside("panel").values())
 
     @property
     def size_confidence(self) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import figures, formulas, level_overview, levels, words
+from holdfast.nodes.market import figures, formulas, level_overview, levels, panel, words
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
@@ -41,23 +41,23 @@ QUERIES = {
 async def market_overview(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Size of the market per complete period, its growth and course; for prices and rates their latest levels."""
     profile = profile_in(inputs)
-    return await asyncio.to_thread(_write, profile, ctx)
+    return await asyncio.to_thread(_write, profile, panel.seen(profile, inputs), ctx)
 
 
-def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
+def _write(profile: Profile, panels: list[panel.Seen], ctx: TaskContext) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
         queries = {**QUERIES, **levels.QUERIES}
         found = Findings(profile, "market_overview", "Market overview", queries, engine)
         if profile.roles.measure.kind == "intensive":
             return found.result(levels=level_overview.write_overview(found))
-        return Overview(found).write()
+        return Overview(found, panels).write()
 
 
 class Overview:
     """The section for amounts that can be summed."""
 
-    def __init__(self, found: Findings) -> None:
-        self.found, self.profile = found, found.profile
+    def __init__(self, found: Findings, panels: list[panel.Seen]) -> None:
+        self.found, self.profile, self.panels = found, found.profile, panels
         self.frame = self.profile.frame
         self.name = words.quoted(self.profile.roles.measure.column)
         self.stock = self.profile.roles.measure.kind == "stock"
@@ -69,6 +69,10 @@ class Overview:
         """Text, table and charts; beside the section the confidence that was tested."""
         level = formulas.confidence(0)
         if self.sizes:
+            lead = [seen for seen in self.panels if seen.flips]
+            for seen in (*lead, *(seen for seen in self.panels if seen not in lead)):
+                self.found.borrow(list(seen.facts.values()))
+                self.found.paragraph(seen.sentences())
             self.found.paragraph(self._direction())
             level = self._confidence()
         self.found.paragraph(self._everything())
@@ -277,7 +281,7 @@ class Overview:
         told = [self.name, stated if measure.unit else "unit not stated", unit if labelled else "", f"per {self.frame}"]
         subtitle = ", ".join(part for part in told if part)
         subtitle += f" and change on the {self.frame} before" if labelled else ""
-        subtitle += f". Complete {self.frame}s only."
+        subtitle += f". Complete {self.frame}s only." + "".join(seen.note() for seen in self.panels[:1])
         alt = f"Bar chart, {self.when(shown[0])} to {self.when(shown[-1])}: {message}"
         columns = [self.frame.capitalize(), self.profile.roles.measure.column, "On the one before"]
         rows = [

@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.nodes.data.engine import Engine, literal, quoted
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.data.window import Window
-from holdfast.nodes.market import words
+from holdfast.nodes.market import panel, words
 from holdfast.nodes.market.findings import Findings, Row
 from holdfast.nodes.report.document import Fact
 
@@ -56,6 +56,7 @@ class Quality:
             "twins": self._twins_sql(),
             "given_share": self._given_share_sql(),
             "totals": self._totals_sql(),
+            **{f"panel_{key}": panel.query(self.profile, start) for key, start in panel.pairs(self.profile).items()},
         }
 
     def _raw(self) -> str:
@@ -106,6 +107,11 @@ class Quality:
         used = self.found.count("rows_read", row["rows"], "rows")
         files = words.counted(len(self.profile.files), "file")
         self.found.say(f"{{rows}} rows were read from {files}, with {len(self.roles.columns)} columns each.", rows=used)
+        panels = [
+            seen
+            for which, start in panel.pairs(self.profile).items()
+            if (seen := panel.compare(self.found, which, start))
+        ]
         lines = [
             *self._missing(row),
             *self._aside(),
@@ -116,6 +122,7 @@ class Quality:
             *self._totals(),
             *self._signs(row),
             *self._twins(),
+            *[panel.quality_line(self.profile, one) for one in panels],
             *self._columns(),
         ]
         if not self.roles.measure.unit:
@@ -133,7 +140,7 @@ class Quality:
             lines,
             text_columns=4,
         )
-        return self.found.result()
+        return self.found.result(panel=panel.beside(panels))
 
     def _missing(self, row: Row) -> list[Line]:
         lines: list[Line] = []

@@ -6,30 +6,20 @@ A rule that does not fire gives nothing; the list is never filled up.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data import names
 from holdfast.nodes.market import formulas, words
+from holdfast.nodes.market.advice import Advice, ordered
 from holdfast.nodes.market.findings import joined, say
 from holdfast.nodes.market.known import Known
+from holdfast.nodes.market.panel_findings import fix_panel
 from holdfast.nodes.registry import NoParams, task_type
-from holdfast.nodes.report.document import Bullet, Bullets, Fact, Level, Paragraph, Section, Span
+from holdfast.nodes.report.document import Bullet, Bullets, Fact, Paragraph, Section
 
 MOST = 6
 SLOW, LARGE_MOVE, DEPENDENT_SHARE = 3.0, 2.0, 40.0
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """One recommendation: what to do, the figures, the rule and what would change it."""
-
-    advice: str
-    because: list[Span]
-    rule: str
-    changes: str
-    level: Level
 
 
 @task_type("recommendations")
@@ -37,7 +27,7 @@ async def recommendations(params: NoParams, inputs: dict[str, Any], ctx: TaskCon
     """Advice that the figures bear out, each with its rule, confidence and what would change it."""
     known = Known(inputs)
     rules = LEVELS if known.profile.roles.measure.kind == "intensive" else AMOUNTS
-    found = [advice for rule in rules if (advice := rule(known))][:MOST]
+    found = ordered(advice for rule in rules if (advice := rule(known)))[:MOST]
     section = Section(id="recommendations", title="Recommendations", facts=list(known.used.values()))
     if found:
         section.blocks.append(Bullets(items=[_item(advice) for advice in found], numbered=True))
@@ -61,7 +51,7 @@ def _item(advice: Advice) -> Bullet:
 def _share_targets(known: Known) -> Advice | None:
     growth, competition = known.number("market_overview.cagr"), known.beside("competition")
     mover = next(iter(competition.get("gainers") or []), None)
-    if growth is None or abs(growth) >= SLOW or not mover or known.profile.harm or not _company(known):
+    if growth is None or abs(growth) >= SLOW or known.flips or not mover or known.profile.harm or not _company(known):
         return None
     move = known.number(f"competitor_analysis.move/{mover}")
     facts = known.facts(growth="market_overview.cagr", move=f"competitor_analysis.move/{mover}")
@@ -273,6 +263,7 @@ def _next_volumes(known: Known) -> Advice | None:
 
 
 AMOUNTS: list[Callable[[Known], Advice | None]] = [
+    fix_panel,
     _share_targets,
     _study_gainer,
     _dependence,

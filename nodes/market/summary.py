@@ -14,6 +14,7 @@ from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import words
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.known import Known
+from holdfast.nodes.market.panel_findings import headline
 from holdfast.nodes.market.summary_amounts import AMOUNTS, Finding, Writer
 from holdfast.nodes.market.summary_levels import LEVELS
 from holdfast.nodes.registry import NoParams, task_type
@@ -26,7 +27,7 @@ BULLETS = 5
 async def summary(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """The executive summary: five findings, each with what it means and how sure it is."""
     known = Known(inputs)
-    writers = LEVELS if known.profile.roles.measure.kind == "intensive" else AMOUNTS
+    writers = LEVELS if known.profile.roles.measure.kind == "intensive" else [headline, *AMOUNTS]
     found = list(_first(known, writers, BULLETS))
     blocks = [
         Bullets(items=[Bullet(spans=spans, confidence=level) for spans, level in found], numbered=True),

@@ -20,7 +20,7 @@ def measure_of(known: Known) -> str:
 
 def _size(known: Known) -> Finding | None:
     facts = known.facts(total="market_overview.total_last", when="market_overview.frame_last")
-    if facts is None:
+    if facts is None or known.flips:
         return None
     came = (
         ("averaged" if known.profile.per_frame > 1 else "was")

@@ -10,6 +10,7 @@ from holdfast.nodes.data.models import Grain
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
+LEAST_PERCENT = 0.05  # less is written 0.0
 MONTHS = (
     "January",
     "February",
@@ -132,6 +133,11 @@ def pace(yearly: float) -> str:
 def more(change: float) -> str:
     """``more`` or ``less``, to follow an unsigned percentage."""
     return "more" if change >= 0 else "less"
+
+
+def moved(change: float) -> str:
+    """``rose by``, ``fell by`` or, where the written number is zero, ``changed by``."""
+    return "changed by" if abs(change) < LEAST_PERCENT else "rose by" if change > 0 else "fell by"
 
 
 def quoted(name: str) -> str:

@@ -577,6 +577,49 @@ async def test_a_changing_panel_is_seen_in_who_came_and_went(read: Any) -> None:
     assert len(found.names["entrants"]) == 3
 
 
+async def test_a_changing_panel_leads_with_growth_like_for_like(read: Any) -> None:
+    """Ten stations with 190 visits a month in 2011, fifteen with 180 in 2012: the whole rose, each of them fell."""
+    rows = [
+        (y, m, f"S{s}", 200 - 10 * (y - 2010))
+        for y in (2010, 2011, 2012)
+        for m in range(1, 13)
+        for s in range(1, 11 if y < 2012 else 16)
+    ]
+    found = await read("year,month,station,visits", rows, only=())
+    assert found.value("data_quality.panel_last_change") == pytest.approx((1 - 180 / 190) * 100)
+    assert found.value("data_quality.panel_last_whole") == pytest.approx((15 * 180 / (10 * 190) - 1) * 100)
+    assert (found.value("data_quality.panel_last_steady"), found.value("data_quality.panel_last_now")) == (10, 15)
+    summary = text_of(found.results, "executive_summary").splitlines()[0]
+    assert summary.startswith("Like for like, “visits” fell by 5.3\u00a0% from 2011 to 2012.")
+    assert text_of(found.results, "recommendations").startswith("Everyone: fix the panel of stations first")
+    assert "Changing panel: 10 stations in 2011, 15 in 2012 | 10 stations in every month of both" in found.quality
+
+
+async def test_a_panel_that_grows_the_same_way_is_told_and_does_not_lead(read: Any) -> None:
+    rows = [(y, f"S{s}", 100 + y - 2010) for y in YEARS for s in range(1, 11 if y < 2019 else 13)]
+    found = await read("year,site,visits", rows, only=())
+    assert found.value("data_quality.panel_last_change") == pytest.approx((109 / 108 - 1) * 100)
+    assert "Like for like" in text_of(found.results, "market_overview")
+    assert not text_of(found.results, "executive_summary").startswith("Like for like")
+    assert "fix the panel" not in text_of(found.results, "recommendations")
+
+
+async def test_makes_that_come_in_are_no_panel(read: Any) -> None:
+    rows = [(y, f"M{s}", 200 - 10 * (y - 2010)) for y in (2010, 2011, 2012) for s in range(1, 11 if y < 2012 else 16)]
+    found = await read("year,make,units", rows)
+    assert found.profile.roles.panel is None
+    assert "panel" not in found.quality
+
+
+async def test_a_panel_of_sites_beside_the_makes_is_found(read: Any) -> None:
+    """Each outlet falls from 10 to 9 of each make; there are two, then three."""
+    rows = [(y, m, o, 20 - y + 2000) for y in (2010, 2011) for m in "AB" for o in ("x", "y", "z")[: y - 2008]]
+    found = await read("year,make,outlet,units", rows)
+    assert found.profile.roles.panel.column == "outlet"
+    assert found.value("data_quality.panel_last_change") == pytest.approx(10)
+    assert found.value("data_quality.panel_last_whole") == pytest.approx((3 * 9 / (2 * 10) - 1) * 100)
+
+
 async def test_two_runs_on_the_sample_give_the_same_text_and_figures(tmp_path: Path) -> None:
     sample = Path(__file__).parents[2] / "examples" / "sample" / "market.csv"
     first, second = [await run_analyses(tmp_path / run, [sample]) for run in ("one", "two")]
