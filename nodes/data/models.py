@@ -106,6 +106,16 @@ class Finding(BaseModel):
     effect: str
 
 
+class Scope(BaseModel):
+    """Values of a column that the goal names; ``filtered`` if only the rows that have them are used."""
+
+    column: str
+    values: list[str]
+    filtered: bool
+    rows: int  # in use
+    of: int  # read
+
+
 class Question(BaseModel):
     """What the values cannot prove; without ``options`` any short text answers it."""
 
@@ -150,4 +160,5 @@ class Profile(BaseModel):
     partial_first: Partial | None = None
     partial_last: Partial | None = None
     gaps: list[str] = []
+    scope: list[Scope] = []  # what the goal names
     harm: bool = False  # the measure counts harm: no winners, no opportunities

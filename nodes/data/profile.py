@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from holdfast.nodes.data import names
+from holdfast.nodes.data import names, scope
 from holdfast.nodes.data.cells import cells_sql
-from holdfast.nodes.data.columns import measure_columns
+from holdfast.nodes.data.columns import Column, measure_columns
 from holdfast.nodes.data.engine import Engine, connect, literal
 from holdfast.nodes.data.fold import find_fold
-from holdfast.nodes.data.models import Collected, Profile
+from holdfast.nodes.data.models import Collected, Profile, Roles
 from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.roles import decide_roles
 from holdfast.nodes.data.window import Window, find_window
+
+VIEW = "CREATE VIEW data AS "
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose columns have their roles; ``sql`` selects its rows from the files."""
+
+    wide: list[Column]  # as the files have them
+    roles: Roles
+    sql: str
 
 
 @contextmanager
 def opened(data: Path, write: list[Path] | None = None) -> Iterator[Engine]:
     """A connection with the collected file as the table ``data``."""
     with connect(read=[data], write=write or []) as engine:
-        engine.run(f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(str(data))})")
+        engine.run(f"CREATE VIEW collected AS SELECT * FROM read_parquet({literal(str(data))})")
+        engine.run("CREATE VIEW data AS SELECT * FROM collected")
         yield engine
 
 
@@ -35,30 +47,26 @@ def opened_cells(cells: Path) -> Iterator[Engine]:
 
 
 def understand(
-    engine: Engine, collected: Collected, target: Path, answers: Mapping[str, str] | None = None
+    engine: Engine, collected: Collected, target: Path, answers: Mapping[str, str] | None = None, goal: str = ""
 ) -> tuple[Profile, Window]:
     """Decides roles and window and writes the cells to ``target``; the profile's ``cells`` hash is left empty.
 
-    ``answers`` are those known so far; what else would have to be asked is in the profile's ``questions``.  Raises
-    BadInput if the table has no time, no number or no row with both.
+    ``answers`` are those known so far; what else would have to be asked is in the profile's ``questions``.  Rows that
+    the ``goal`` does not mean are left out.  Raises BadInput if the table has no time, no number or no row with both.
     """
     where = " with ".join(file.name for file in collected.files[:3])
     asked = Inquiry(answers or {})
-    columns = measure_columns(engine, collected.columns, collected.rows)
-    data_sql = collected.sql
-    if fold := find_fold(engine, columns, collected.files[0].name):
-        engine.run(f"CREATE TABLE long AS {fold.sql('SELECT * FROM data')}")
-        engine.run("CREATE OR REPLACE VIEW data AS SELECT * FROM long")
-        data_sql = f"CREATE VIEW data AS {fold.sql(collected.sql.removeprefix('CREATE VIEW data AS '))}"
-        columns = measure_columns(engine, fold.columns, collected.rows * len(fold.parts), fold.part)
-        columns = [replace(column, adds_up=fold.summed and column.name == fold.value) for column in columns]
-    roles = decide_roles(engine, columns, where, asked)
-    if fold:
-        roles.fold = list(fold.parts)
-        asked.assumptions.append(
-            f"the columns {', '.join(list(fold.parts)[:4])}{' …' if len(fold.parts) > 4 else ''} hold one measure side"
-            " by side"
-        )
+    table = _read(engine, collected, collected.sql.removeprefix(VIEW), collected.rows, asked)
+    named = scope.named_in(engine, table.wide, goal)
+    chosen = scope.choose(engine, named, table.roles) if named else []
+    rows = collected.rows
+    if chosen:
+        asked = Inquiry(answers or {})
+        kept = f"SELECT * FROM ({collected.sql.removeprefix(VIEW)}) WHERE {scope.where(chosen)}"
+        engine.run(f"CREATE OR REPLACE VIEW data AS SELECT * FROM collected WHERE {scope.where(chosen)}")
+        rows = engine.value("SELECT count(*) FROM data")
+        table = _read(engine, collected, kept, rows, asked)
+    roles = table.roles
     window = find_window(engine, roles, where, asked)
     roles.assumptions, roles.answered = asked.assumptions, asked.answered
     sql = cells_sql(roles, window.after, window.through)
@@ -67,10 +75,10 @@ def understand(
         data=collected.data,
         cells="",
         cells_sql=sql,
-        data_sql=data_sql,
+        data_sql=VIEW + table.sql,
         roles=roles,
         questions=asked.questions,
-        rows=collected.rows,
+        rows=rows,
         files=collected.files,
         notes=collected.notes,
         periods=window.periods,
@@ -82,7 +90,28 @@ def understand(
         partial_first=window.partial_first,
         partial_last=window.partial_last,
         gaps=window.gaps,
+        scope=scope.scopes(named, chosen, rows, collected.rows),
         harm=names.suggests(roles.measure.column, "harm")
         or any(names.suggests(f.name, "harm") for f in collected.files),
     )
     return profile, window
+
+
+def _read(engine: Engine, collected: Collected, sql: str, rows: int, asked: Inquiry) -> Table:
+    """The roles of the rows of ``data``, which is made long if it is wide; ``sql`` selects the same from the files."""
+    where = " with ".join(file.name for file in collected.files[:3])
+    wide = columns = measure_columns(engine, collected.columns, rows)
+    if fold := find_fold(engine, columns, collected.files[0].name):
+        engine.run(f"CREATE OR REPLACE TABLE long AS {fold.sql('SELECT * FROM data')}")
+        engine.run("CREATE OR REPLACE VIEW data AS SELECT * FROM long")
+        sql = fold.sql(sql)
+        columns = measure_columns(engine, fold.columns, rows * len(fold.parts), fold.part)
+        columns = [replace(column, adds_up=fold.summed and column.name == fold.value) for column in columns]
+    roles = decide_roles(engine, columns, where, asked)
+    if fold:
+        roles.fold = list(fold.parts)
+        asked.assumptions.append(
+            f"the columns {', '.join(list(fold.parts)[:4])}{' …' if len(fold.parts) > 4 else ''} hold one measure side"
+            " by side"
+        )
+    return Table(wide, roles, sql)

@@ -81,7 +81,7 @@ class Comparison(Shares):
                 " shares to compare."
             )
             return self.found.result()
-        self.found.paragraph([*self._leader(), *self._number()])
+        self.found.paragraph([*self._leader(), *self._number(), *self._named()])
         self.found.paragraph(self._concentration())
         names: dict[str, Any] = {"leader": self.standings[0].name}
         if len(self.frames) > 1:
@@ -137,6 +137,20 @@ class Comparison(Shares):
             return [say(f"{{n}} {self.entity.plural} have amounts in {self.last}.", n=active)]
         template = f"{{n}} {self.entity.plural} have amounts in {self.last}, of {{all}} in the whole file."
         return [say(template, n=active, all=self.found.count("everyone", everyone, "presence", "counted in the rows"))]
+
+    def _named(self) -> list[list[Span]]:
+        """Where those stand whom the goal names."""
+        named = [one.values for one in self.profile.scope if one.column == self.entity.column and not one.filtered]
+        places = {s.name: place for place, s in enumerate(self.standings, 1)}
+        result = []
+        for name in named[0][:3] if named else ():
+            if name not in places or not self.standings[places[name] - 1].last:
+                continue
+            place = self.found.count(f"place/{name}", places[name], "shares", "counted in the rows")
+            share = self.share(self.standings[places[name] - 1])
+            template = f"{{name}}, which the goal names, held {{share}} of {self.last} (place {{place}})."
+            result.append(say(template, name=name, share=share, place=place))
+        return result
 
     def _concentration(self) -> list[list[Span]]:
         rows = {row["frame"]: row for row in self.found.rows("concentration", frame=self.grain, per=self.per)}

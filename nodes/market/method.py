@@ -6,7 +6,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import words
+from holdfast.nodes.market import scope_words, words
 from holdfast.nodes.market.findings import profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Block, Bullet, Bullets, Heading, Paragraph, Section, Table
@@ -103,6 +103,7 @@ def _roles(profile: Profile) -> Table:
 def _assumptions(profile: Profile) -> list[Block]:
     texts = [f"assumed: {text}" for text in profile.roles.assumptions]
     texts += [f"answered when asked: {text}" for text in profile.roles.answered]
+    texts += scope_words.in_method(profile)
     if not profile.roles.measure.unit:
         texts.append(
             f"assumed: the unit of {words.quoted(profile.roles.measure.column)} is not stated in the file; its name is"

@@ -46,6 +46,7 @@ def make_plan(goal: str, data: Sequence[str | Path], profile: Any = None) -> lis
     reading = _reading_minutes(paths)
     params: dict[str, dict[str, Any]] = {
         "collect_data": {"paths": paths},
+        "profile_data": {"goal": goal},
         "compile_report": {"title": title_of(goal), "subtitle": _subtitle(paths), "goal": goal},
     }
     subtasks: list[dict[str, Any]] = []

@@ -7,29 +7,41 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Collected, Profile, Question
 from holdfast.nodes.data.profile import opened, understand
 from holdfast.nodes.data.questions import BEST_GUESS, DEPENDENT, LONGEST_UNIT, NOT_STATED
-from holdfast.nodes.market import quality, words
+from holdfast.nodes.market import quality, scope_words, words
 from holdfast.nodes.market.findings import result_with
-from holdfast.nodes.registry import NoParams, task_type
+from holdfast.nodes.registry import task_type
 from holdfast.nodes.scratch import scratch_folder
 
 
+class ProfileParams(BaseModel):
+    """What the report is to be about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    goal: str = Field("", description="if it names values of a category column, only rows with them are used")
+
+
 @task_type("profile_data")
-async def profile_data(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+async def profile_data(params: ProfileParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Decide what each column is for, ask what the values cannot prove, and write the section "Data quality"."""
     collected = Collected.model_validate(result_with(inputs, "collected"))
     async with scratch_folder() as folder:
         target = folder / "cells.parquet"
-        profile, section = await _understood(collected, ctx, target)
+        profile, section = await _understood(collected, params.goal, ctx, target)
         profile.cells = await ctx.store(target)
     about = [list(pair) for pair in title_block(profile)]
     return {**section, "profile": profile.model_dump(mode="json"), "about": about, "banner": banner(profile)}
 
 
-async def _understood(collected: Collected, ctx: TaskContext, target: Path) -> tuple[Profile, dict[str, Any]]:
+async def _understood(
+    collected: Collected, goal: str, ctx: TaskContext, target: Path
+) -> tuple[Profile, dict[str, Any]]:
     """Profile and section when every question has its answer; an answer may lead to another question.
 
     What is asked is recorded as a step, so that the body, which starts again with each answer, reads the rows once more
@@ -39,7 +51,7 @@ async def _understood(collected: Collected, ctx: TaskContext, target: Path) -> t
     found: list[tuple[Profile, dict[str, Any]]] = []
 
     async def look() -> list[dict[str, Any]]:
-        found[:] = [await asyncio.to_thread(_profiled, collected, ctx.stored(collected.data), target, answers)]
+        found[:] = [await asyncio.to_thread(_profiled, collected, goal, ctx.stored(collected.data), target, answers)]
         return [question.model_dump() for question in found[0][0].questions if question.key not in answers]
 
     for number in itertools.count(1):
@@ -66,10 +78,10 @@ async def ask(ctx: TaskContext, question: Question) -> str:
 
 
 def _profiled(
-    collected: Collected, data: Path, target: Path, answers: dict[str, str]
+    collected: Collected, goal: str, data: Path, target: Path, answers: dict[str, str]
 ) -> tuple[Profile, dict[str, Any]]:
     with opened(data, write=[target.parent]) as engine:
-        profile, window = understand(engine, collected, target, answers)
+        profile, window = understand(engine, collected, target, answers, goal)
         engine.run(f"CREATE TABLE cells AS {profile.cells_sql} SELECT * FROM cells")
         return profile, quality.write_section(profile, window, engine)
 
@@ -86,9 +98,10 @@ def title_block(profile: Profile) -> list[tuple[str, str]]:
     span = f"{words.period(profile.first, grain)} to {words.period(profile.last, grain)}"
     return [
         ("Source", f"{names}\nsha256 {profile.files[0].sha256[:12]}…"),
-        ("Rows", words.number(profile.rows)),
+        ("Rows", words.number(profile.rows) + scope_words.rows(profile)),
         ("Period", f"{span}\n{words.counted(profile.periods, grain)}"),
         ("Measure", unit),
+        *scope_words.title_block(profile),
         ("Written by", "built-in rules, no AI\nno outside source was read"),
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.nodes.data.engine import Engine, literal, quoted
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.data.window import Window
-from holdfast.nodes.market import panel, words
+from holdfast.nodes.market import panel, scope_words, words
 from holdfast.nodes.market.findings import Findings, Row
 from holdfast.nodes.report.document import Fact
 
@@ -113,6 +113,7 @@ class Quality:
             if (seen := panel.compare(self.found, which, start))
         ]
         lines = [
+            *scope_words.quality_lines(self.profile),
             *self._missing(row),
             *self._aside(),
             *self._partial(),

@@ -82,11 +82,18 @@ def read(tmp_path: Path) -> Any:
     """Reads a table, with answers to what is asked, if any."""
 
     async def reader(
-        header: str, rows: Cells, *, name: str = "data.csv", only: Sequence[str] = AMOUNTS, **answers: str
+        header: str,
+        rows: Cells,
+        *,
+        name: str = "data.csv",
+        only: Sequence[str] = AMOUNTS,
+        goal: str = "Market report on x",
+        **answers: str,
     ) -> Read:
         text = header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
         answered = {key.replace("_", " "): value for key, value in answers.items()}
-        return Read(await run_analyses(tmp_path, [write(tmp_path / name, text)], answers=answered, only=only))
+        data = [write(tmp_path / name, text)]
+        return Read(await run_analyses(tmp_path, data, goal, answers=answered, only=only))
 
     return reader
 
@@ -618,6 +625,78 @@ async def test_a_panel_of_sites_beside_the_makes_is_found(read: Any) -> None:
     assert found.profile.roles.panel.column == "outlet"
     assert found.value("data_quality.panel_last_change") == pytest.approx(10)
     assert found.value("data_quality.panel_last_whole") == pytest.approx((3 * 9 / (2 * 10) - 1) * 100)
+
+
+# --- the goal -----------------------------------------------------------------------------------------------------
+
+COUNTRIES = {"Norway": 1, "Sweden": 2, "South Africa": 4}
+
+
+def by_country(parts: dict[str, float] = PARTS) -> list[tuple[object, ...]]:
+    return [(y, c, n, v * times) for y in YEARS for c, times in COUNTRIES.items() for n, v in parts.items()]
+
+
+async def test_the_goal_names_a_country_and_only_its_rows_are_used(read: Any) -> None:
+    found = await read(
+        "year,country,make,units", by_country(), only=(), goal="Market research report on cars in Norway"
+    )
+    assert found.value("market_overview.total_last") == 1000  # and not 7,000
+    assert found.value("data_quality.rows_read") == 30
+    assert "The goal names “Norway” in “country” | 30 of 90 rows | only these are used" in found.quality
+    assert "named in the goal: “Norway” of “country”; only rows with it are used" in text_of(found.results, "method")
+    about = dict(found.results["profile_data"]["about"])
+    assert (about["Rows"], about["Scope, as the goal names it"]) == ("30 of 90", "only “country” “Norway”")
+    assert "WHERE" in found.profile.data_sql
+    assert "'Norway'" in found.profile.data_sql
+
+
+async def test_the_goal_names_one_of_those_compared_and_all_are(read: Any) -> None:
+    found = await read("year,make,units", yearly(PARTS), only=(), goal="Competitor analysis of B's position")
+    assert found.value("market_overview.total_last") == 1000
+    assert found.profile.scope == []  # one letter is no name
+    rows = yearly({"Alpha": 600, "Beta": 300, "Gamma": 100})
+    found = await read("year,make,units", rows, only=(), goal="Market report on Beta's position")
+    assert found.value("market_overview.total_last") == 1000
+    assert "Beta, which the goal names, held 30.0\u00a0% of 2019 (place 2)." in found.shares
+    assert "The goal names “Beta” in “make” | all rows | nothing is left out" in found.quality
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "Market report on South Korea",  # a part of another name
+        "Market report on used cars in the north",  # no value of the column
+        "Report on norwayan cars",  # a part of a word
+    ],
+)
+async def test_a_word_of_the_goal_that_may_be_something_else_leaves_nothing_out(read: Any, goal: str) -> None:
+    rows = [(y, c.split()[0], n, v) for y, c, n, v in by_country()]  # South for South Africa
+    found = await read("year,country,make,units", rows, goal=goal)
+    assert found.value("market_overview.total_last") == 7000
+    assert not any(one.filtered for one in found.profile.scope)
+
+
+async def test_the_goal_may_name_two_values_or_two_columns(read: Any) -> None:
+    goal = "Market report on Norway and South Africa"
+    found = await read("year,country,make,units", by_country(), goal=goal)
+    assert found.value("market_overview.total_last") == 5000
+    rows = [(*row[:3], kind, row[3]) for row in by_country() for kind in ("Diesel", "Electric")]
+    found = await read("year,country,make,fuel,units", rows, goal="Market report on electric cars in Sweden")
+    assert found.value("market_overview.total_last") == 2000
+
+
+async def test_a_country_that_is_compared_gives_way_to_another_category(read: Any) -> None:
+    rows = [(y, c, f"{n} fuel", v) for y, c, n, v in by_country()]
+    found = await read("year,country,fuel,units", rows, goal="Market report on fuel in Norway")
+    assert (found.profile.roles.entity.column, found.value("market_overview.total_last")) == ("fuel", 1000)
+    alone = await read("year,country,units", [(y, c, v) for y, c, n, v in by_country() if n == "A"], goal="Norway")
+    assert alone.value("market_overview.total_last") == 4200  # nothing would be left to compare
+
+
+async def test_a_wide_table_is_narrowed_before_it_is_made_long(read: Any) -> None:
+    rows = [("Norway", "A", 1, 2, 3, 4), ("Norway", "B", 1, 1, 1, 1), ("Sweden", "A", 9, 9, 9, 9)]
+    found = await read("country,make,2016,2017,2018,2019", rows, name="sales.csv", goal="Sales in Norway")
+    assert (found.value("market_overview.total_last"), found.value("data_quality.rows_read")) == (5, 8)
 
 
 async def test_two_runs_on_the_sample_give_the_same_text_and_figures(tmp_path: Path) -> None:
