@@ -60,7 +60,7 @@ class UnknownTask(HoldfastError):
 
     def __init__(self, task: str) -> None:
         self.task = task
-        super().__init__(f"there is no task {task!r} in this database; `holdfast tasks` lists those there are")
+        super().__init__(f"there is no task {task!r}; `holdfast tasks` lists those there are")
 
 
 class AmbiguousTask(HoldfastError):

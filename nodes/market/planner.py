@@ -41,7 +41,7 @@ def make_plan(goal: str, data: Sequence[str | Path], profile: Any = None) -> lis
     ``profile`` is what is known of the data already, if anything; the plan does not depend on it yet.
     """
     if not data:
-        raise Rejected("a market research report needs data: give a file or folder with --data")
+        raise Rejected("a market research report needs data: name files with --data, or attach them to the message")
     paths = [str(Path(path).absolute()) for path in data]
     reading = _reading_minutes(paths)
     params: dict[str, dict[str, Any]] = {

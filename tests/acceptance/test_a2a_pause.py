@@ -261,6 +261,20 @@ def test_wishes_that_are_none_change_nothing(server: Server, at_work: str, bindi
     assert pause_of(server.task(at_work)) is None
 
 
+@pytest.mark.parametrize("option", ["mode", "reason", "until"])
+def test_an_option_beside_the_id_is_refused_with_its_place(server: Server, at_work: str, option: str) -> None:
+    said = [
+        server.post(PAUSE, {"id": at_work, option: "now"}).json(),
+        server.rest("POST", f"/tasks/{at_work}:pause", {option: "now"}).json(),
+    ]
+    assert said[0]["error"]["code"] == -32602
+    assert said[1]["error"]["details"][0]["reason"] == "INVALID_PARAMS"
+    for one in said:
+        assert f"{option} belongs in the metadata" in one["error"]["message"]
+        assert URI in one["error"]["message"]
+    assert pause_of(server.task(at_work)) is None
+
+
 # what a paused task says of itself
 
 

@@ -362,7 +362,10 @@ def test_a_run_goes_on_over_a_server_that_was_killed(tmp_path: Path) -> None:
         running = cli.begin("run", "A goal", "--plan", plan, "--json", "--server", server.url)
         seen = read_until(running, lambda one: one["type"] == "step.completed")
         server.kill()
+        assert running.stderr
+        assert any("does not answer; looking for it" in line for line in running.stderr)
         server.start()
+        assert any("the server is back" in line for line in running.stderr)
         code, [*rest, last] = to_its_end(running)
     assert code == 0
     events = [*seen, *rest]
@@ -382,6 +385,24 @@ def test_a_server_that_stays_away_leaves_the_task_to_it(there: Place, tmp_path: 
         assert refused.returncode == 2
         assert "named by its URL" in one_sentence(refused)
         assert "secret" not in refused.stderr
+
+
+def test_who_gives_a_server_up_is_told_how_to_carry_on(tmp_path: Path) -> None:
+    with Server(tmp_path / "there", types=(Path(TYPES),)) as server:
+        cli = cli_in(tmp_path / "away")
+        patience = "import holdfast.cli.remote as r; r.PATIENCE_SECONDS = 1.0; from holdfast.cli import main; main()"
+        words = ["run", "A goal", "--plan", cli.plan(sleep("a", 60)), "--json", "--server", server.url]
+        running = subprocess.Popen(
+            [sys.executable, "-c", patience, *words],
+            cwd=cli.folder, env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        [*_, started_] = read_until(running, lambda one: one["type"] == "subtask.running" and one["subtask"] == "a")
+        server.kill()
+        _, told = running.communicate(timeout=30)
+    assert running.returncode == 6
+    assert "cannot be reached" in told
+    assert f"carry on with: holdfast resume {started_['task'][:8]} --server {server.url}\n" in told
+    assert "Traceback" not in told
 
 
 def test_the_report_is_brought_here(there: Place) -> None:

@@ -332,6 +332,10 @@ def test_keys_by_the_command_line(tmp_path):
     made = keys(db, "add", "alice")
     assert re.fullmatch(r"hf_[\w-]{43}\n", made.stdout)
     assert "cannot be shown again" in made.stderr
+    assert "from now on a server on this database asks for a key" in made.stderr
+    assert "begun without one" not in made.stderr
+    assert "from now on" not in keys(db, "add", "carol").stderr
+    assert keys(db, "revoke", "carol").returncode == 0
     for bad in ("alice", "Alice", "", "a/b", "-x" * 50):
         again = keys(db, "add", "--", bad)
         assert (again.returncode, again.stdout) == (2, ""), bad
@@ -342,3 +346,38 @@ def test_keys_by_the_command_line(tmp_path):
     assert keys(db, "revoke", "bob").returncode == 2
     assert keys(db, "revoke", "alice", "--json").stdout == '{"name": "alice", "revoked": true}\n'
     assert "no keys" in keys(db, "list").stdout
+
+
+def test_what_becomes_of_earlier_tasks_is_told_when_keys_come_and_go(tmp_path):
+    db = tmp_path / "holdfast.db"
+
+    def listed(**headers: str) -> list[Any]:
+        return list(server.rest("GET", "/tasks", **headers).json()["tasks"])
+
+    def begin(**headers: str) -> None:
+        sent = {"message": planned(nap("n", 0)), "configuration": {"returnImmediately": True}}
+        server.rpc("SendMessage", sent, **headers)
+
+    with Server(tmp_path) as server:
+        begin()
+        made = keys(db, "add", "alice")
+        assert "(1 task) goes on, but no key sees it" in made.stderr
+        alice = {"Authorization": f"Bearer {made.stdout.strip()}"}
+        soon(lambda: server.rest("GET", "/tasks").status_code == 401)
+        assert listed(**alice) == []
+        begin(**alice)
+        begin(**alice)
+    told = keys(db, "revoke", "alice")
+    assert told.stderr == "2 tasks of alice stay and go on; a new key for alice sees them\n"
+    alice = key(db, "alice")
+    with Server(tmp_path) as server:
+        assert len(listed(**alice)) == 2
+
+
+def test_a_server_on_all_addresses_goes_by_the_names_of_this_machine_too(tmp_path):
+    alice = key(tmp_path / "holdfast.db", "alice")
+    with Server(tmp_path, "--host", "0.0.0.0") as server:
+        for name, status in (("localhost", 200), ("127.0.0.1", 200), ("evil.example", 421)):
+            answer = server.rest("GET", "/tasks", **alice, Host=f"{name}:{server.port}")
+            assert answer.status_code == status, name
+        assert f"at http://127.0.0.1:{server.port} and every other address" in server.log()

@@ -228,6 +228,54 @@ def test_log_is_one_object_per_line(server):
     assert "Traceback" not in server.log()
 
 
+def test_an_address_that_leads_nowhere_says_where_to_go(server):
+    for path in ("/", "/nothing", "/a2a/nothing"):
+        answer = server.http.get(path)
+        assert answer.status_code == 404
+        assert "agent-card.json says where" in answer.json()["error"]
+    answer = server.http.get("/a2a/rest/nothing")
+    assert "agent-card.json says where" in answer.json()["error"]["message"]
+    answer = server.http.get("/a2a")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"]["message"] == "there is no GET here; allowed: POST"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--port", "abc"), "--port: abc is not a whole number of 1 to 65,535"),
+        (("--port", "0"), "--port: 0 is not a whole number of 1 to 65,535"),
+        (("--tasks", "0"), "--tasks: 0 is not a whole number of 1 or more"),
+        (
+            ("--port", "9000", "--grpc-port", "9000"),
+            "port 9000 cannot serve both HTTP and gRPC; name another with --grpc-port",
+        ),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(tmp_path, words, sentence):
+    command = [sys.executable, "-m", "holdfast", "serve", "--db", str(tmp_path / "h.db"), *words]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"error: {sentence}")
+    assert ran.stderr.count("\n") == 1
+    assert not (tmp_path / "h.db").exists()
+
+
+def test_the_last_line_says_what_was_handed_over(tmp_path):
+    with Server(tmp_path) as server:
+        server.until(server.run(nap("n", 600)), "WORKING")
+        server.stop()
+        assert log_of(server)[-1]["message"] == (
+            "Holdfast has ended; 1 task was at work and handed over, to go on when it is started again"
+        )
+        server.start()
+        server.stop()
+        assert "1 task was at work" in log_of(server)[-1]["message"]
+    with Server(tmp_path / "other") as idle:
+        idle.stop()
+        assert log_of(idle)[-1]["message"] == "Holdfast has ended; no task was at work"
+
+
 def test_fault_inside_tells_the_client_nothing_and_the_log_everything(tmp_path):
     with Server(tmp_path) as server:
         task = server.run(nap("n", 0))
@@ -270,4 +318,5 @@ def test_terminal_gets_a_sentence(tmp_path):
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert received.startswith(b"Holdfast serves ")
+    assert received.rstrip().endswith(b"Holdfast has ended; no task was at work")
     assert b"Traceback" not in received

@@ -16,7 +16,10 @@ from tests.unit.fakes_market import market_csv, write
 def test_without_data_the_sentence_says_what_to_give() -> None:
     with pytest.raises(BadInput) as raised:
         make_plan("Market research report on x", [])
-    assert str(raised.value) == "a market research report needs data: give a file or folder with --data"
+    assert (
+        str(raised.value)
+        == "a market research report needs data: name files with --data, or attach them to the message"
+    )
 
 
 def test_the_plan_is_a_dag_whose_analyses_may_run_side_by_side(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ URI = "urn:holdfast:a2a:pause-resume:v1"
 DESCRIPTION = (
     "PauseTask and ResumeTask: stops a task so that it can go on later, with nothing lost and nothing repeated."
 )
+OPTIONS = ("mode", "reason", "until")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -35,7 +36,7 @@ class PauseRequest:
 def request(metadata: Mapping[str, Any]) -> PauseRequest:
     """Reads a PauseTask request's metadata; raises BadInput for what it does not know."""
     given = metadata.get(URI, {})
-    if not isinstance(given, Mapping) or set(given) - {"mode", "reason", "until"}:
+    if not isinstance(given, Mapping) or set(given) - set(OPTIONS):
         raise BadInput(f"metadata {URI} has to be an object with mode, reason and until, as far as wanted")
     mode, reason, until = given.get("mode", "step"), given.get("reason"), given.get("until")
     if mode not in MODES:
@@ -43,6 +44,12 @@ def request(metadata: Mapping[str, Any]) -> PauseRequest:
     if reason is not None and (not isinstance(reason, str) or len(reason) > 1000):
         raise BadInput("reason has to be a text of up to 1,000 characters")
     return PauseRequest(mode, reason, None if until is None else _time(until))
+
+
+def require_in_place(params: Any) -> None:
+    """Raises BadInput for options beside the task's id, where they would be passed over and the pause be another."""
+    if isinstance(params, Mapping) and (found := [name for name in OPTIONS if name in params]):
+        raise BadInput(f'{found[0]} belongs in the metadata: {{"metadata": {{"{URI}": {{"{found[0]}": …}}}}}}')
 
 
 def paused(stops: Mapping[str, Mapping[str, Any]], in_flight: int) -> dict[str, Any]:

@@ -36,8 +36,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from holdfast.a2a.card import JSONRPC, REST
-from holdfast.a2a.errors import INSIDE
-from holdfast.a2a.extension import URI
+from holdfast.a2a.errors import INSIDE, translated
+from holdfast.a2a.extension import URI, require_in_place
 from holdfast.a2a.handler import LARGE, Desk, Handler, off_loop
 from holdfast.checkpoints import tasks
 from holdfast.checkpoints.errors import UnknownTask
@@ -125,6 +125,7 @@ class Rpc:
             body = await _json(request)
             id_ = _id_of(body)
             method, given = _call_of(body)
+            _require_in_place(method, given)
             params = await _message(given, METHODS[method], InvalidParamsError, await request.body())
             context = self._context.build(request)
             context.tenant = getattr(params, "tenant", "")
@@ -255,6 +256,7 @@ async def _request(request: Request, method: str, context: ServerCallContext) ->
             raise InvalidRequestError(message=str(error)) from None
         if method in _MAY_HAVE_BODY and isinstance(given, dict):
             given.pop("id", None)  # the path has it
+        _require_in_place(method, given)
     params = await _message(given, kind, InvalidRequestError, body)
     if request.method == "GET":
         try:
@@ -266,6 +268,12 @@ async def _request(request: Request, method: str, context: ServerCallContext) ->
     for name, value in request.path_params.items():
         setattr(context if name == "tenant" else params, name, value)
     return params
+
+
+def _require_in_place(method: str, given: Any) -> None:
+    if method == "PauseTask":
+        with translated():
+            require_in_place(given)
 
 
 def _id_of(body: Any) -> str | int | None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from holdfast.cli.remote import RemoteStore
     from holdfast.cli.store import Store
 
-MOST = 2**63  # what SQLite cannot count to
+MOST = 2**63 - 1  # to which SQLite counts
+DIGITS = 20
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -105,14 +106,19 @@ class Target:
         return shlex.join(["holdfast", *words, *place])
 
 
-def count_option(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """For an option whose value is a whole number of 0 or more."""
-    if value is None:
-        return None
-    number = int(value) if value.isdecimal() else MOST
-    if number < MOST:
-        return number
-    raise click.BadParameter(f"{value} is not a whole number of 0 or more")
+def whole(least: int = 0, most: int | None = None) -> Callable[..., int | None]:
+    """The callback of an option whose value is a whole number in that range, as SQLite can hold it."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+        if value is None:
+            return None
+        number = int(value) if value.isdecimal() and len(value) < DIGITS else None
+        if number is not None and least <= number <= (MOST if most is None else most):
+            return number
+        to = "or more" if most is None else f"to {most:,}"
+        raise click.BadParameter(f"{value} is not a whole number of {least} {to}")
+
+    return read
 
 
 def shared(command: Command) -> Command:

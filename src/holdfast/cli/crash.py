@@ -21,7 +21,7 @@ from holdfast.cli import sample
 from holdfast.cli.common import emit
 from holdfast.cli.exits import COMPLETED, FAILED
 from holdfast.cli.store import Store
-from holdfast.cli.text import duration, near
+from holdfast.cli.text import count, duration, near
 
 GOAL = "Market research report on the synthetic market"
 TRIES = 5
@@ -128,7 +128,7 @@ class Demo:
                 store.close()
             if left.state == "WORKING":
                 done = sum(one.state == "completed" for one in left.plan.subtasks)
-                self._say(f"  killed (kill -9) when {done} of {len(left.plan.subtasks)} subtasks had finished")
+                self._say(f"  killed (kill -9) when {done} of {count(len(left.plan.subtasks), 'subtask')} had finished")
                 self._say(f"  the point was chosen by chance; the same again: --seed {self._seed}")
                 return task, left.last_seq
             self._say("  it finished before it could be killed; once more")

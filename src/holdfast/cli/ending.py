@@ -13,7 +13,7 @@ from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskState
 from holdfast.checkpoints.tasks import ArtifactRow
 from holdfast.cli import asking
 from holdfast.cli.common import Target
-from holdfast.cli.text import clean, duration, near, size, symbol, words
+from holdfast.cli.text import clean, count, duration, near, size, symbol, words
 from holdfast.cli.views import console
 from holdfast.graphs.task import Task
 
@@ -87,7 +87,7 @@ def _outcome(task: Task, seconds: float) -> Text:
     state = {TaskState.WORKING: "handed over", TaskState.SUBMITTED: "handed over"}.get(task.state, words(task.state))
     line = Text.assemble(symbol(task.state), " ", (state, "bold"), f" after {duration(seconds)}")
     if task.plan.subtasks:
-        line.append(f": {done:,} of {len(task.plan.subtasks):,} subtasks completed")
+        line.append(f": {done:,} of {count(len(task.plan.subtasks), 'subtask')} completed")
     if task.state == TaskState.PAUSED and task.pause_reason:
         line.append(f" ({clean(task.pause_reason)})")
     return line

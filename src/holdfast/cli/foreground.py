@@ -50,6 +50,7 @@ class Stage:
     board: Board | None = None
     shown: list[View] = field(default_factory=list)
     error: Exception | None = None
+    away: str = ""  # what to say while the server is
 
     def open(self, task: Task, *, after: int) -> Board:
         """Says who works on what, and brings up the views."""
@@ -70,7 +71,21 @@ class Stage:
     def tick(self, foot: str = "") -> None:
         """Lets each view draw."""
         for view in self.shown:
-            view.tick(foot)
+            view.tick(self.away or foot)
+
+    def hear(self, news: dict[str, Any]) -> None:
+        """Takes in what is no event of the history: progress within a subtask, and whether the server is there."""
+        if self.board and news["type"] == "progress" and news["task"] == self.board.id:
+            self.board.progress(news["subtask"], news["data"]["done"], news["data"]["total"])
+        elif news["type"] == "server.lost":
+            self._say(f"the server does not answer; looking for it for {news['data']['seconds']:g} s")
+        elif news["type"] == "server.back":
+            self._say("")
+
+    def _say(self, away: str) -> None:
+        self.away = away
+        if self.live is None:
+            print(away or "the server is back", file=sys.stderr, flush=True)
 
 
 def work(
@@ -114,7 +129,7 @@ async def _work(stage: Stage, begin: Begin, told: int, ask: bool) -> None:
             hf = Following(opened, held.task)
             task = await hf.get(held.task)
         board = stage.open(task, after=told)
-        hf.listen(lambda news: _progress(board, news))
+        hf.listen(stage.hear)
         keyboard = Keyboard(signals)
         try:
             await _Watch(hf, stage, board, signals, keyboard, ask=ask).attend()
@@ -234,11 +249,6 @@ async def _follow(hf: Engine, stage: Stage, board: Board) -> None:
             view.event(event)
 
 
-def _progress(board: Board, news: dict[str, Any]) -> None:
-    if news["type"] == "progress" and news["task"] == board.id:
-        board.progress(news["subtask"], news["data"]["done"], news["data"]["total"])
-
-
 def _close(stage: Stage, board: Board) -> int:
     """Shows what happened last and how things stand; returns the exit code."""
     try:
@@ -261,6 +271,8 @@ def _close(stage: Stage, board: Board) -> int:
         code = code if isinstance(stage.error, StoreError | LeaseLost | LeaseHeld) else unexpected
     if task:
         _say_end(stage, task)
+    else:
+        print(f"task {board.id} stays as it is there; carry on with: {stage.to.resume(board.id)}", file=sys.stderr)
     return code
 
 

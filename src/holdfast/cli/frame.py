@@ -9,7 +9,7 @@ from rich.text import Text
 
 from holdfast.checkpoints.states import SETTLED, SubtaskState, TaskState
 from holdfast.cli.board import Board, Entry
-from holdfast.cli.text import SYMBOLS, clean, cut, duration, row, symbol, words
+from holdfast.cli.text import SYMBOLS, clean, count, cut, duration, row, symbol, words
 
 MARGIN = 7  # lines that are not the plan: head, bar, gaps, foot and the cursor's
 WIDEST = 104  # cells; further apart, a name and its time are hard to read as one line
@@ -77,7 +77,7 @@ def _listed(title: str, some: Sequence[Entry], total: int, board: Board, width: 
 def _head(board: Board, width: int, elapsed: float, left: float | None) -> list[Text]:
     parts = [
         Text.assemble(symbol(board.state), f" {words(board.state)}"),
-        Text(f"{board.settled:,}/{len(board.entries):,} subtasks"),
+        Text(f"{board.settled:,}/{count(len(board.entries), 'subtask')}"),
         Text(f"{len(board.running):,}/{board.workers or '∞'} at work"),
         Text(duration(elapsed)),
     ]

@@ -36,8 +36,13 @@ def add(to: Target, name: str) -> None:
     import time
 
     from holdfast.checkpoints import keys as stored
+    from holdfast.checkpoints import tasks
+    from holdfast.cli.text import count
 
-    made = _change(to.path, lambda db: stored.add(db, name, time.time()))
+    def work(db: sqlite3.Connection) -> tuple[str, bool, int]:
+        return stored.add(db, name, time.time()), len(stored.names(db)) == 1, tasks.count(db, owner="")
+
+    made, first, without = _change(to.path, work)
     if to.json:
         emit({"name": name, "key": made})
         return
@@ -45,6 +50,13 @@ def add(to: Target, name: str) -> None:
     print(
         f"Keep it: it cannot be shown again. Clients send it as `Authorization: Bearer {made[:5]}…`.", file=sys.stderr
     )
+    if first:
+        print("It is the first: from now on a server on this database asks for a key.", file=sys.stderr)
+    if first and without:
+        print(
+            f"What was begun without one ({count(without, 'task')}) goes on, but no key sees it: use --db.",
+            file=sys.stderr,
+        )
 
 
 @keys.command("list")
@@ -74,16 +86,20 @@ def list_(to: Target) -> None:
 def revoke(to: Target, name: str) -> None:
     """Make the key of NAME worthless; a running server notices within a second or two. Its tasks stay."""
     from holdfast.checkpoints import keys as stored
+    from holdfast.checkpoints import tasks
+    from holdfast.cli.text import count
 
-    def work(db: sqlite3.Connection) -> bool:
+    def work(db: sqlite3.Connection) -> tuple[bool, int]:
         stored.revoke(db, name)
-        return bool(stored.names(db))
+        return bool(stored.names(db)), tasks.count(db, owner=name)
 
-    left = _change(to.existing(), work)
+    left, stay = _change(to.existing(), work)
     if to.json:
         emit({"name": name, "revoked": True})
-    else:
-        print(f"the key of {name} is revoked{'' if left else f'; it was the last, and {CLOSED}'}")
+        return
+    print(f"the key of {name} is revoked{'' if left else f'; it was the last, and {CLOSED}'}")
+    if stay:
+        print(f"{count(stay, 'task')} of {name} stay and go on; a new key for {name} sees them", file=sys.stderr)
 
 
 @keys.command("off")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from holdfast.checkpoints.states import TaskState
-from holdfast.cli.common import Target, count_option, emit, shared
+from holdfast.cli.common import Target, emit, shared, whole
 
 if TYPE_CHECKING:
     from holdfast.cli.remote import RemoteStore
@@ -23,7 +23,7 @@ STANDS = (TaskState.PAUSED, TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED)
 @click.option(
     "--state", type=click.Choice([*TaskState], case_sensitive=False), metavar="STATE", help="Only those in this state."
 )
-@click.option("--limit", callback=count_option, metavar="N", help="At most so many (default 1,000; with --json all).")
+@click.option("--limit", callback=whole(), metavar="N", help="At most so many (default 1,000; with --json all).")
 @shared
 def tasks(to: Target, state: str | None, limit: int | None) -> None:
     """List the tasks, newest first."""
@@ -56,7 +56,7 @@ def show(to: Target, task: str) -> None:
 
 @click.command()
 @click.argument("task")
-@click.option("--after", callback=count_option, default="0", metavar="N", help="Only what came after number N.")
+@click.option("--after", callback=whole(), default="0", metavar="N", help="Only what came after number N.")
 @click.option("--follow", is_flag=True, help="Go on until the task has ended.")
 @shared
 def events(to: Target, task: str, after: int, follow: bool) -> None:

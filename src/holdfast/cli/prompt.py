@@ -25,7 +25,7 @@ from holdfast.cli.forecast import ahead
 from holdfast.cli.frame import WIDEST, tree
 from holdfast.cli.keyboard import Keyboard
 from holdfast.cli.signals import Signals
-from holdfast.cli.text import clean, duration
+from holdfast.cli.text import clean, count, duration
 from holdfast.cli.views import console
 from holdfast.graphs.task import Task
 
@@ -76,7 +76,7 @@ class Prompt:
                 out.print(line, soft_wrap=True)
             left = ahead(entries, self._board.workers, now)
             about = f", about {duration(left)}" if left else ""
-            out.print(Text(f"{len(entries):,} subtasks{about}", "dim"))
+            out.print(Text(f"{count(len(entries), 'subtask')}{about}", "dim"))
             out.print()
         who = "" if question.subtask.startswith("@") else f"{clean(question.subtask)} asks: "
         out.print(Text.assemble(("? ", "bold magenta"), who, (clean(question.prompt), "bold")), soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import Target, count_option, emit, shared
+from holdfast.cli.common import Target, emit, shared, whole
 from holdfast.cli.times import duration_option
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="How long ago they ended.",
 )
-@click.option("--keep", callback=count_option, default="0", metavar="N", help="Keep the N newest tasks anyway.")
+@click.option("--keep", callback=whole(), default="0", metavar="N", help="Keep the N newest tasks anyway.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @shared
 def prune(to: Target, older_than: timedelta, keep: int, yes: bool) -> None:

@@ -129,12 +129,15 @@ class Remote:
         """The next events; if there are none, the server waits so long for one."""
         return await self._get(f"{_path(task)}/events", exchange.events_of, after=after, wait=wait)
 
-    async def following(self, task: str, after: int = 0) -> AsyncIterator[Event | Task]:
+    async def following(
+        self, task: str, after: int = 0, away: Callable[[bool], None] = lambda away: None
+    ) -> AsyncIterator[Event | Task]:
         """The history until the task has ended, and the task itself whenever nothing comes.
 
         A lost server is looked for again, so none is lost and none is told twice; raises Unreachable if it stays away.
+        ``away`` is called whenever it is lost or back.
         """
-        wait, until = SOON, time.monotonic() + PATIENCE_SECONDS
+        wait, until, lost = SOON, time.monotonic() + PATIENCE_SECONDS, False
         while True:
             try:
                 batch = await self.told(task, after, wait)
@@ -142,8 +145,12 @@ class Remote:
             except Unreachable:
                 if time.monotonic() > until:
                     raise
+                if not lost:
+                    away(lost := True)
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
+            if lost:
+                away(lost := False)
             until = time.monotonic() + PATIENCE_SECONDS
             for event in batch:
                 yield event
@@ -372,6 +379,7 @@ class Runner:
     def __init__(self, url: str) -> None:
         self._remote = Remote(url)
         self._working = False
+        self._listeners: list[Callable[[dict[str, Any]], None]] = []
 
     async def __aenter__(self) -> Runner:
         return self
@@ -417,7 +425,7 @@ class Runner:
 
     async def events(self, task_id: str) -> AsyncIterator[Event]:
         """Its history until it has ended."""
-        async for told in self._remote.following(task_id):
+        async for told in self._remote.following(task_id, away=self._tell):
             if isinstance(told, Event):
                 yield told
             else:
@@ -428,7 +436,12 @@ class Runner:
         return self._working
 
     def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
-        """Nothing: progress within a subtask is told only where it runs."""
+        """``listener`` is told when the server is lost and when it is back; progress only where a subtask runs."""
+        self._listeners.append(listener)
+
+    def _tell(self, away: bool) -> None:
+        for listener in self._listeners:
+            listener({"type": "server.lost" if away else "server.back", "data": {"seconds": PATIENCE_SECONDS}})
 
     def _noted(self, task: Task) -> Task:
         self._working = task.state in (TaskState.SUBMITTED, TaskState.WORKING) or bool(task.in_flight)

@@ -6,20 +6,22 @@ from pathlib import Path
 
 import click
 
-from holdfast.cli.common import Target, shared
+from holdfast.cli.common import Target, shared, whole
 from holdfast.cli.work import TYPES
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8420, show_default=True, help="Port to listen on.")
-@click.option("--grpc-port", type=click.IntRange(1, 65535), help="Serve gRPC too, on this port.")
+@click.option(
+    "--port", callback=whole(1, 65535), default="8420", show_default=True, metavar="N", help="Port to listen on."
+)
+@click.option("--grpc-port", callback=whole(1, 65535), metavar="N", help="Serve gRPC too, on this port.")
 @click.option(
     "--data", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
     help="A folder whose files clients may name in options.data (as often as needed).",
 )  # fmt: skip
 @click.option(
-    "--tasks", "most", type=click.IntRange(min=1), default=128, show_default=True, help="Tasks worked on at once."
+    "--tasks", "most", callback=whole(1), default="128", show_default=True, metavar="N", help="Tasks worked on at once."
 )
 @click.option(
     "--allow-host", "hosts", multiple=True, metavar="NAME",
@@ -48,6 +50,8 @@ def serve(
     """
     import asyncio
 
+    if port == grpc_port:
+        raise click.UsageError(f"port {port} cannot serve both HTTP and gRPC; name another with --grpc-port")
     from holdfast.cli.preflight import prepare_types
 
     prepare_types(types)

@@ -88,6 +88,11 @@ def size(count: int) -> str:
     return f"{amount:.1f} GB"
 
 
+def count(number: int, noun: str) -> str:
+    """``1 task``, ``12,345 tasks``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def near(path: str) -> str:
     """A path as it is typed from here."""
     try:

@@ -15,7 +15,7 @@ from holdfast.checkpoints.states import SETTLED, SubtaskState, TaskState
 from holdfast.cli.board import Board
 from holdfast.cli.forecast import Forecast
 from holdfast.cli.frame import frame
-from holdfast.cli.text import clean, duration, symbol, words
+from holdfast.cli.text import clean, count, duration, symbol, words
 
 FRAME_SECONDS = 0.25
 QUESTIONS = ("question.asked", "question.answered")
@@ -79,7 +79,7 @@ class PlainLines:
     def _subtask(self, event: Event) -> str | None:
         state = event.type.partition(".")[2]
         if event.type == "plan.made":
-            return f"○ planned: {event.data.get('subtasks', 0):,} subtasks"
+            return f"○ planned: {count(event.data.get('subtasks', 0), 'subtask')}"
         if event.type in QUESTIONS:
             return _question(event)
         if not event.type.startswith("subtask.") or event.subtask is None or event.subtask.startswith("@"):

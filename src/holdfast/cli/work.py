@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import Target, count_option, emit, shared
+from holdfast.cli.common import Target, emit, shared, whole
 
 if TYPE_CHECKING:
     from holdfast.cli.engine import Engine
@@ -23,7 +23,7 @@ TYPES = click.option(
 @click.option("--data", multiple=True, metavar="PATH", help="A data file, folder or pattern (as often as needed).")
 @click.option("--plan", metavar="FILE", help="Run this plan instead of planning.")
 @click.option("--out", metavar="DIR", help="Where the report goes (without a plan: reports/<goal>-<time>).")
-@click.option("--workers", callback=count_option, metavar="N", help="Subtasks at once (default 8; 0 for no limit).")
+@click.option("--workers", callback=whole(), metavar="N", help="Subtasks at once (default 8; 0 for no limit).")
 @click.option(
     "--on-question",
     type=click.Choice(["pause", "continue"]),

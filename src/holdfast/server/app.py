@@ -8,6 +8,7 @@ from email.utils import formatdate
 
 from google.protobuf.json_format import MessageToDict
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -16,6 +17,7 @@ from holdfast.a2a.handler import Desk, Handler
 from holdfast.a2a.routes import echo, routes
 from holdfast.server import logs
 from holdfast.server.api import api
+from holdfast.server.calls import refusal
 from holdfast.server.guard import CARD, Done, Guard, Keys
 from holdfast.server.health import Metrics, health_routes
 from holdfast.server.settings import Settings
@@ -25,7 +27,20 @@ CARD_SECONDS = 300
 
 def make_app(desk: Desk, handler: Handler | None = None, metrics: Metrics | None = None) -> Starlette:
     """The whole application over an open Holdfast, without a guard."""
-    return Starlette(routes=make_routes(desk, handler, metrics))
+    app = Starlette(routes=make_routes(desk, handler, metrics), exception_handlers={HTTPException: give_refusal})
+    app.router.redirect_slashes = False  # else any address leads to one of a tenant that there is not
+    return app
+
+
+async def give_refusal(request: Request, error: Exception) -> Response:
+    """For an address that leads nowhere, or not with that verb: a sentence, in the words of the binding."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        reason, sentence = "WRONG_VERB", f"there is no {request.method} here; allowed: {(error.headers or {})['Allow']}"
+    else:
+        reason, sentence = "NO_SUCH_ADDRESS", f"there is nothing here; {CARD} says where this server's interfaces are"
+    body = refusal(request.url.path, None, error.status_code, reason, sentence)
+    return JSONResponse(body, error.status_code, error.headers)
 
 
 def make_guarded(desk: Desk, settings: Settings, keys: Keys, handler: Handler | None = None) -> Guard:

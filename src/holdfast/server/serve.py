@@ -25,7 +25,7 @@ from holdfast.server.app import echo_if, make_guarded
 from holdfast.server.guard import Guard
 from holdfast.server.keyring import Keyring
 from holdfast.server.protocol import ImpatientProtocol
-from holdfast.server.settings import Settings, is_loopback, require_safe
+from holdfast.server.settings import Settings, is_everywhere, is_loopback, require_safe
 
 log = logging.getLogger("holdfast.server")
 BACKLOG = 1024
@@ -74,12 +74,28 @@ async def serve(
             server = _Server(config)
             settle_down()
             async with keyring.following(), _grpc(answers, settings, keyring):
-                _announce(f"Holdfast serves {path} at {settings.base}; Ctrl-C hands its tasks over")
+                _announce(opening(path, settings))
                 ending = asyncio.create_task(_end(stop, guard, server), name="holdfast-end")
                 try:
                     await server.serve(sockets=[listening])
                 finally:
                     ending.cancel()
+                    runs = hf.runs
+        _announce(closing(runs))
+
+
+def opening(path: Path, settings: Settings) -> str:
+    """What is said once requests are answered."""
+    where = f" and every other address of this machine (port {settings.port})" if is_everywhere(settings.host) else ""
+    return f"Holdfast serves {path} at {settings.base}{where}; Ctrl-C hands its tasks over"
+
+
+def closing(runs: int) -> str:
+    """What is said at the end, when so many tasks were at work."""
+    if not runs:
+        return "Holdfast has ended; no task was at work"
+    many = "1 task was" if runs == 1 else f"{runs:,} tasks were"
+    return f"Holdfast has ended; {many} at work and handed over, to go on when it is started again"
 
 
 async def _end(stop: asyncio.Event, guard: Guard, server: uvicorn.Server) -> None:

@@ -45,14 +45,16 @@ class Settings:
 
     @property
     def base(self) -> str:
-        """The server's URL."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        """The server's URL, from this machine where it listens on all of its addresses."""
+        host = self.host
+        if is_everywhere(host):
+            host = "::1" if ":" in host else "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def names(self) -> frozenset[str]:
         """The host names by which requests may call this server, beside the address they come to."""
-        own = LOOPBACK if is_loopback(self.host) else (self.host,)
+        own = LOOPBACK if is_loopback(self.host) or is_everywhere(self.host) else (self.host,)
         return frozenset(name.strip("[]").lower() for name in (*own, *self.hosts))
 
 
@@ -62,6 +64,14 @@ def is_loopback(host: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether an address stands for all that this machine has, such as 0.0.0.0."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
 
