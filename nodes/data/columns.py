@@ -52,6 +52,13 @@ class Column:
         return self.sample[0] if self.sample else ""
 
     @property
+    def places(self) -> int:
+        """Decimals that its cells have, two at the most; three where all values are small."""
+        return min(
+            values.decimals(self.sample, self.form or "plain"), 3 if max(abs(self.low), abs(self.high)) < 10 else 2
+        )
+
+    @property
     def coded(self) -> bool:
         """Digits that are a code, such as ``00123``."""
         return any(len(cell) > 1 and cell[0] == "0" and cell.isdigit() for cell in self.sample)

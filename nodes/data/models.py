@@ -53,6 +53,7 @@ class Measure(BaseModel):
     unit: str = ""  # empty: not stated in the file
     sql: str
     whole: bool = True  # all values are whole numbers
+    places: int = 2  # decimals worth writing
 
 
 class Entity(BaseModel):

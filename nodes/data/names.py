@@ -19,7 +19,8 @@ _FLOW = {
     "kt", "barrels", "boxes", "purchases", "bookings", "nights", "cases", "permits", "starts", "cars", "vehicles",
     "pieces", "antall", "menge", "absatz", "umsatz", "ventes", "ventas", "cantidad", "produced", "generated",
     "shipped", "harvested", "catch", "landings", "wins", "profit", "profits", "income", "earnings", "cost", "costs",
-    "expenditure", "loss", "losses", "fees", "tickets", "admissions",
+    "expenditure", "loss", "losses", "fees", "tickets", "admissions", "sålda", "försäljning", "salg", "verkauft",
+    "anzahl", "stück", "vendidas", "produktion", "produksjon", "producción",
 }  # fmt: skip
 _STOCK = {
     "population", "people", "persons", "inhabitants", "stores", "outlets", "employees", "employment", "employed",
@@ -42,6 +43,11 @@ _COMPANY = {
     "bank", "banks", "seller", "sellers", "competitor", "competitors", "organization", "organisation",
     "publisher", "studio", "distributor", "distributors", "merchant", "dealer", "provider", "providers",
     "insurer", "owner", "team",
+}  # fmt: skip
+_ENGLISH = {  # headers in other languages that name companies
+    "marke": "brand", "märke": "brand", "merke": "brand", "mærke": "brand", "marque": "brand", "marca": "brand",
+    "hersteller": "manufacturer", "fabricant": "manufacturer", "fabricante": "manufacturer", "anbieter": "provider",
+    "empresa": "company", "unternehmen": "company", "bedrift": "company", "firma": "company", "företag": "company",
 }  # fmt: skip
 _CATEGORY = {
     "source", "sources", "fuel", "type", "kind", "category", "product", "region", "country", "state", "province",
@@ -69,7 +75,8 @@ _COVERAGE = {  # places that report: a new one says that more is seen, not that 
 }  # fmt: skip
 _TIME = {
     "year", "yr", "date", "time", "month", "quarter", "period", "week", "day", "timestamp", "datetime", "season",
-    "jahr", "annee", "ano", "dato", "datum", "fecha", "epoch", "ts", "created", "recorded", "observed",
+    "jahr", "annee", "année", "ano", "año", "år", "jaar", "monat", "mois", "månad", "måned",
+    "dato", "datum", "fecha", "epoch", "ts", "created", "recorded", "observed",
 }  # fmt: skip
 _UNITS = {
     "usd": "USD", "eur": "EUR", "gbp": "GBP", "nok": "NOK", "sek": "SEK", "dkk": "DKK", "chf": "CHF", "jpy": "JPY",
@@ -77,7 +84,8 @@ _UNITS = {
     "gw": "GW", "litres": "litres", "liters": "liters", "hl": "hl", "m3": "m³", "km": "km", "pct": "%", "percent": "%",
     "ppm": "ppm", "tonnes": "tonnes", "tons": "tons", "barrels": "barrels", "gallons": "gallons", "bottles": "bottles",
     "units": "units", "passengers": "passengers", "people": "people", "persons": "persons", "dollars": "dollars",
-    "euros": "euros", "vehicles": "vehicles", "cars": "cars", "registrations": "registrations",
+    "euros": "euros", "vehicles": "vehicles", "cars": "cars", "registrations": "registrations", "celsius": "°C",
+    "fahrenheit": "°F", "enheter": "enheter", "stück": "Stück", "unidades": "unidades",
 }  # fmt: skip
 _COUNTED = {  # names of measures that say themselves what is counted
     "quantity", "qty", "count", "counts", "antall", "cantidad", "registered", "registrations", "deliveries",
@@ -101,7 +109,7 @@ def suggests(name: str, kind: str) -> bool:
     Coverage: those who report (sites, stations, countries), of whom more may report without more being there.
     """
     lexicon = {
-        "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY, "category": _CATEGORY, "id": _ID,
+        "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY | set(_ENGLISH), "category": _CATEGORY, "id": _ID,
         "time": _TIME, "harm": _HARM, "coverage": _COVERAGE, "counted": _COUNTED | _STOCK | _HARM,
     }[kind]  # fmt: skip
     found = words(name)
@@ -115,6 +123,13 @@ def unit_of(name: str) -> str:
     parts = words(name)
     if "%" in parts:
         return "%"
+    if parts[-1:] in (["c"], ["f"]) and {"temp", "temperature"} & set(parts):
+        return f"°{parts[-1].upper()}"
+    if "per" in parts[1:-1]:
+        at = parts.index("per", 1)
+        return (
+            f"{_UNITS[parts[at - 1]]} per {_UNITS.get(parts[at + 1], parts[at + 1])}" if parts[at - 1] in _UNITS else ""
+        )
     return _UNITS.get(parts[-1], "") if parts else ""
 
 
@@ -135,7 +150,8 @@ class Noun:
 
 def noun_for(column: str) -> Noun:
     """``Make`` → make, makes; names that say nothing about the thing become "group"."""
-    parts = [word for word in words(column) if word.isalpha() and word.isascii()]
+    parts = [_ENGLISH.get(word, word) for word in words(column)]
+    parts = [word for word in parts if word.isalpha() and word.isascii()]
     speaking = [word for word in parts if word in _COMPANY or word in _CATEGORY] or parts[-2:]
     if not speaking or speaking == ["name"]:
         return Noun("group", "groups", company=False)

@@ -200,7 +200,9 @@ def _measure(draft: Draft, column: Column) -> Measure:
             draft.roles[column.name].role = f"measure ({kind})"
     if not unit and not (column.whole and names.suggests(column.name, "counted")):
         unit = draft.asked.unit(column.name)
-    return Measure(column=column.name, kind=kind, why=why, unit=unit, sql=column.number, whole=column.whole)
+    return Measure(
+        column=column.name, kind=kind, why=why, unit=unit, sql=column.number, whole=column.whole, places=column.places
+    )
 
 
 def _panel(draft: Draft, entity: Entity | None) -> Panel | None:

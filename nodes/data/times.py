@@ -103,6 +103,9 @@ FORMS = [
 _SLASHED = re.compile(r"^\d{1,2}([/-])\d{1,2}\1(\d{4}|\d{2})([ T].*)?$")
 _YEAR = re.compile(r"^(1[5-9]\d{2}|20\d{2}|2100)(\.0)?$")
 MOST_WEEKS = 104  # beyond that weekly figures are shown by month
+_MONTH_WORDS = {
+    "month", "mon", "mnd", "mois", "monat", "mes", "mese", "maand", "måned", "månad", "kuukausi", "miesiąc", "mês",
+}  # fmt: skip
 _EPOCH = re.compile(r"^\d{9,10}$|^\d{12,13}$")
 
 
@@ -250,12 +253,13 @@ def _is_year(column: Column) -> bool:
 
 def _is_month(column: Column) -> bool:
     if column.numeric:
-        return (
-            column.whole
-            and column.low >= 1
-            and column.high <= 12
-            and bool({"month", "mon", "mnd", "mois", "monat", "mes"} & set(names.words(column.name)))
-        )
+        if not column.whole or column.low < 1 or column.high > 12:
+            return False
+        if _MONTH_WORDS & set(names.words(column.name)):
+            return True
+        others = ("flow", "stock", "intensive", "id", "category", "company")
+        every = column.low == 1 and column.high == 12 and len(set(column.sample)) == 12
+        return every and not any(names.suggests(column.name, kind) for kind in others)
     return bool(column.sample) and _share(column, re.compile(rf"^{_MONTH}$", re.IGNORECASE)) >= 0.99
 
 

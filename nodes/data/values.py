@@ -46,6 +46,13 @@ def number_sql(column: str, form: str) -> str:
     return f"TRY_CAST({NUMBER_FORMS[form][1].format(x=text)} AS DOUBLE)"
 
 
+def decimals(cells: Sequence[str], form: str) -> int:
+    """The most decimals that a cell of the sample has."""
+    mark = "," if form == "decimal comma" else "."
+    found = (re.search(rf"{re.escape(mark)}(\d+)", cell) for cell in cells)
+    return max((len(match[1].rstrip("0")) for match in found if match), default=0)
+
+
 def is_missing(cell: str | None) -> bool:
     """Whether a cell of a sample holds one of the codes for "not known"."""
     return cell is None or cell.strip().lower() in MISSING

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from holdfast.nodes.data.models import Measure
 from holdfast.nodes.market import figures, words
 from holdfast.nodes.market.shares import Shares, Standing
 from holdfast.nodes.market.small_multiples import small_multiples
@@ -193,8 +194,8 @@ def _contributions(of: Shares) -> None:
     shown = sorted(changes, key=lambda c: (-c[1], c[0]))
     if len(shown) < 2:
         return
-    whole = of.profile.roles.measure.whole
-    values = [{"name": name, "value": change, "label": _plus(change, whole)} for name, change in shown]
+    measure = of.profile.roles.measure
+    values = [{"name": name, "value": change, "label": _plus(change, measure)} for name, change in shown]
     (up, gain), (down, loss) = shown[0], shown[-1]
     title = f"{up} added the most since {of.first}" if gain > 0 else f"{down} lost the most since {of.first}"
     title += f", {down} lost the most" if gain > 0 > loss else ""
@@ -216,5 +217,5 @@ def _contributions(of: Shares) -> None:
     )
 
 
-def _plus(value: float, whole: bool) -> str:
-    return ("+" if value > 0 else "") + words.exact(value, whole)
+def _plus(value: float, measure: Measure) -> str:
+    return ("+" if value > 0 else "") + words.exact(value, measure.whole, measure.places)

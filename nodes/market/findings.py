@@ -78,7 +78,8 @@ class Findings:
     def amount(self, key: str, value: float, query: str, note: str = "", *, exactly: bool = False) -> Fact:
         """An amount of the measure."""
         measure = self.profile.roles.measure
-        text = words.exact(value, measure.whole) if exactly else words.amount(value, measure.whole)
+        written = words.exact if exactly else words.amount
+        text = written(value, measure.whole, measure.places)
         if measure.unit and not exactly and measure.unit.casefold() != measure.column.casefold():
             text += f"{words.NBSP}{measure.unit}"
         return self.fact(key, value, "number", text, query, note, measure.unit)

@@ -236,7 +236,7 @@ class Overview:
         return texts
 
     def _table(self) -> None:
-        whole = self.profile.roles.measure.whole
+        rounded = not self.profile.roles.measure.whole and max(abs(row["total"]) for row in self.sizes) >= 10_000
         exact = [
             self.found.amount(f"exact_{row['frame']}", row["total"], "size", exactly=True).text for row in self.sizes
         ]
@@ -244,7 +244,7 @@ class Overview:
             [self.when(row), total, change or "n/a"]
             for row, total, change in zip(self.sizes, exact, self._changes(), strict=True)
         ]
-        caption = f"{self.name} per complete {self.frame}" + ("" if whole else ", rounded")
+        caption = f"{self.name} per complete {self.frame}" + (", rounded" if rounded else "")
         self.found.table(
             caption,
             [
@@ -285,7 +285,7 @@ class Overview:
         alt = f"Bar chart, {self.when(shown[0])} to {self.when(shown[-1])}: {message}"
         columns = [self.frame.capitalize(), self.profile.roles.measure.column, "On the one before"]
         rows = [
-            [self.when(row), words.exact(row["total"], measure.whole), change or "n/a"]
+            [self.when(row), words.exact(row["total"], measure.whole, measure.places), change or "n/a"]
             for row, change in zip(shown, changes, strict=True)
         ]
         spec = figures.bars_over_time(values, labels=labelled)
@@ -308,7 +308,7 @@ class Overview:
         return title, f"{title}; {figures_of}"
 
     def _course_chart(self) -> None:
-        rows, whole = self.found.rows("course"), self.profile.roles.measure.whole
+        rows, measure = self.found.rows("course"), self.profile.roles.measure
         values = [{"period": row["period"], "value": row["total"], "mean": row["mean"]} for row in rows]
         means = [row for row in rows if row["mean"] is not None]
         first, last = means[0], means[-1]
@@ -323,13 +323,13 @@ class Overview:
             )
         )
         alt = (
-            f"Line chart of {len(rows)} months: {title}; the mean went from {words.amount(first['mean'], False)} to"
-            f" {words.amount(last['mean'], False)}."
+            f"Line chart of {len(rows)} months: {title}; the mean went from {words.amount(first['mean'], True)} to"
+            f" {words.amount(last['mean'], True)}."
         )
         cells = [
             [
                 words.period(row["period"], "month", brief=True),
-                words.exact(row["total"], whole),
+                words.exact(row["total"], measure.whole, measure.places),
                 words.number(row["mean"]) if row["mean"] is not None else "",
             ]
             for row in rows

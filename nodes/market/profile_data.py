@@ -88,16 +88,18 @@ def _profiled(
 
 def title_block(profile: Profile) -> list[tuple[str, str]]:
     """What stands under the title: source, rows, period, unit, engine."""
-    names = words.listed([file.name for file in profile.files[:3]])
+    sources = words.listed([file.name for file in profile.files[:3]])
     if len(profile.files) > 3:
-        names = f"{profile.files[0].name} and {len(profile.files) - 1} more files"
+        sources = f"{profile.files[0].name} and {len(profile.files) - 1} more files"
     measure, grain = profile.roles.measure, profile.roles.time.grain
-    unit = f"{words.quoted(measure.column)}, " + (
-        f"in {measure.unit}" if measure.unit else "unit not stated in the file"
-    )
+    unit = words.quoted(measure.column)
+    if not measure.unit:
+        unit += ", unit not stated in the file"
+    elif measure.unit.casefold() != measure.column.casefold():
+        unit += f", in {measure.unit}"
     span = f"{words.period(profile.first, grain)} to {words.period(profile.last, grain)}"
     return [
-        ("Source", f"{names}\nsha256 {profile.files[0].sha256[:12]}…"),
+        ("Source", f"{sources}\nsha256 {profile.files[0].sha256[:12]}…"),
         ("Rows", words.number(profile.rows) + scope_words.rows(profile)),
         ("Period", f"{span}\n{words.counted(profile.periods, grain)}"),
         ("Measure", unit),

@@ -105,24 +105,26 @@ class Quality:
         """One paragraph with the counts, then the table of findings."""
         row = self.found.rows("rows")[0]
         used = self.found.count("rows_read", row["rows"], "rows")
-        files = words.counted(len(self.profile.files), "file")
-        self.found.say(f"{{rows}} rows were read from {files}, with {len(self.roles.columns)} columns each.", rows=used)
+        self.found.say(self._read(), rows=used)
         panels = [
             seen
             for which, start in panel.pairs(self.profile).items()
             if (seen := panel.compare(self.found, which, start))
         ]
+        checks = {
+            "rows without date, number or name": self._missing(row),
+            "dates out of range": self._aside(),
+            f"gaps between the {self.roles.time.grain}s": self._gaps(),
+            "rows or keys that repeat": self._repeated(),
+            "totals among the parts": self._totals(),
+            "zeros or negative values": self._signs(row),
+            "two spellings of one name": self._twins(),
+        }
         lines = [
             *scope_words.quality_lines(self.profile),
-            *self._missing(row),
-            *self._aside(),
+            *(line for found in checks.values() for line in found),
             *self._partial(),
-            *self._gaps(),
-            *self._repeated(),
             *self._share(),
-            *self._totals(),
-            *self._signs(row),
-            *self._twins(),
             *[panel.quality_line(self.profile, one) for one in panels],
             *self._columns(),
         ]
@@ -135,6 +137,10 @@ class Quality:
                     "unit not stated in the file",
                 )
             )
+        if absent := [name for name, found in checks.items() if not found]:
+            self.found.say(f"Looked for and not found: {words.listed(absent, 'or')}.")
+        if not lines:
+            return self.found.result(panel=panel.beside(panels))
         self.found.table(
             "What was found and done",
             ["Finding", "Extent", "What was done", "Effect on the figures"],
@@ -142,6 +148,14 @@ class Quality:
             text_columns=4,
         )
         return self.found.result(panel=panel.beside(panels))
+
+    def _read(self) -> str:
+        files, sources = words.counted(len(self.profile.files), "file"), self.profile.files
+        if not self.roles.fold:
+            return f"{{rows}} rows were read from {files}, with {len(self.roles.columns)} columns each."
+        wide = words.number(sum(file.rows for file in sources))
+        parts = words.spelled(len(self.roles.fold))
+        return f"{wide} rows were read from {files}; a row for each of {parts} columns side by side makes {{rows}}."
 
     def _missing(self, row: Row) -> list[Line]:
         lines: list[Line] = []
@@ -250,8 +264,8 @@ class Quality:
             if counts["keys"] == 1
             else f"{keys} repeated keys, such as {', '.join(names)}"
         )
-        whole = self.roles.measure.whole
-        low, high = (words.exact(float(example[key] or 0), whole) for key in ("high", "low"))
+        measure = self.roles.measure
+        low, high = (words.exact(float(example[key] or 0), measure.whole, measure.places) for key in ("high", "low"))
         self.found.fact("same_keys_high", float(example["high"] or 0), "number", low, "same_keys")
         lines.append(
             (

@@ -40,19 +40,22 @@ def number(value: float, decimals: int = 0, *, plus: bool = False) -> str:
     return _signed(f"{value:,.{decimals}f}", value, plus)
 
 
-def exact(value: float, whole: bool) -> str:
-    """A measured amount as exactly as it is worth writing: whole numbers whole, others with two decimals."""
-    if whole and float(value).is_integer():
+def exact(value: float, whole: bool, places: int = 2) -> str:
+    """A measured amount as exactly as it is worth writing: whole numbers whole, others with ``places`` as in the file.
+
+    From 10,000 on decimals say nothing; a mean of whole numbers has one.
+    """
+    if (whole and float(value).is_integer()) or abs(value) >= 10_000:
         return number(value)
-    return number(value, 2 if abs(value) < 100_000 else 0)
+    return number(value, 1 if whole else places)
 
 
-def amount(value: float, whole: bool) -> str:
+def amount(value: float, whole: bool, places: int = 2) -> str:
     """A measured amount in a sentence: millions and more are rounded to three digits."""
     for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if abs(value) >= size:
             return f"{_signed(f'{value / size:,.2f}', value, False)}{NBSP}{name}"
-    return exact(value, whole)
+    return exact(value, whole, places)
 
 
 def rounded(value: float, digits: int = 3) -> str:
@@ -108,7 +111,7 @@ def period(day: dt.date | str, grain: Grain, *, brief: bool = False) -> str:
         return f"Q{(day.month + 2) // 3} {day.year}"
     if grain == "week":
         year, week, _ = day.isocalendar()
-        return f"W{week} {year}" if brief else f"week {week} of {year}"
+        return f"W{week} {year}" if brief else f"Week {week} of {year}"
     month = MONTHS[day.month - 1]
     return f"{month[:3] if brief else month} {day.year}"
 

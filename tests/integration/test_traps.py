@@ -190,7 +190,7 @@ async def test_twelve_weeks_are_weeks_and_not_three_months(read: Any) -> None:
     rows = [(f"2020W{week:02d}", name, value + week) for week in range(1, 13) for name, value in PARTS.items()]
     found = await read("week,make,units", rows)
     assert (found.profile.roles.time.grain, found.profile.frame, len(found.profile.frames)) == ("week", "week", 12)
-    assert found.value("market_overview.frame_last") == "week 12 of 2020"
+    assert found.value("market_overview.frame_last") == "Week 12 of 2020"
     assert found.value("market_overview.total_last") == 1000 + 3 * 12
     assert "market_overview.cagr" not in facts(found.results)
 
@@ -625,6 +625,50 @@ async def test_a_panel_of_sites_beside_the_makes_is_found(read: Any) -> None:
     assert found.profile.roles.panel.column == "outlet"
     assert found.value("data_quality.panel_last_change") == pytest.approx(10)
     assert found.value("data_quality.panel_last_whole") == pytest.approx((3 * 9 / (2 * 10) - 1) * 100)
+
+
+async def test_a_month_is_known_by_its_values_in_any_language(read: Any) -> None:
+    rows = [(y, m, n, v) for y in (2015, 2016, 2017) for m in range(1, 13) for n, v in PARTS.items()]
+    found = await read("År,Månad,Märke,Sålda enheter", rows)
+    assert found.profile.roles.time.columns == ["År", "Månad"]
+    assert (found.roles["Märke"], found.value("market_overview.total_last")) == ("competitor", 12_000)
+    assert found.profile.roles.entity.plural == "brands"
+
+
+async def test_a_rating_from_one_to_twelve_is_no_month(read: Any) -> None:
+    rows = [(y, m, n, v) for y in (2015, 2016, 2017) for m in range(1, 13) for n, v in PARTS.items()]
+    found = await read("year,score,make,units", rows)
+    assert found.profile.roles.time.columns == ["year"]
+
+
+async def test_the_unit_of_a_price_names_both_sides(read: Any) -> None:
+    found = await read("year,grade,price_usd_per_kg", yearly({"X": 2.25, "Y": 3.5}))
+    assert found.profile.roles.measure.unit == "USD per kg"
+
+
+async def test_no_more_decimals_are_written_than_the_file_has(read: Any) -> None:
+    rows = [(y, n, v + (y - 2010) * 1.5) for y, n, v in yearly({"North": 40.1, "South": 52.5, "East": 45.2})]
+    found = await read("year,region,broadband_pct", rows)
+    assert "| 53.6 |" in text_of(found.results, "market_overview")  # 40.1 + 9 × 1.5
+    assert "53.60" not in text_of(found.results, "market_overview")
+
+
+async def test_what_was_looked_for_and_not_found_is_said(read: Any) -> None:
+    found = await read("year,make,units", yearly(PARTS))
+    assert (
+        "Looked for and not found: rows without date, number or name, dates out of range, gaps between the years, rows"
+        " or keys that repeat, totals among the parts, zeros or negative values or two spellings of one name."
+    ) in found.quality
+    assert "What was found" not in found.quality  # no table without a row
+    found = await read("year,make,units", [*yearly(PARTS), (2019, "a", 0)])
+    assert "two spellings" not in found.quality
+    assert "zeros" not in found.quality
+
+
+async def test_a_wide_table_says_how_many_rows_the_file_has(read: Any) -> None:
+    rows = [(c, *[v] * 5) for c, v in (("Chile", 100), ("Peru", 200), ("Cuba", 400))]
+    found = await read("country," + ",".join(map(str, range(2015, 2020))), rows, name="sales.csv")
+    assert "3 rows were read from 1 file; a row for each of five columns side by side makes 15." in found.quality
 
 
 # --- the goal -----------------------------------------------------------------------------------------------------
