@@ -109,7 +109,8 @@ def suggests(name: str, kind: str) -> bool:
     Coverage: those who report (sites, stations, countries), of whom more may report without more being there.
     """
     lexicon = {
-        "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY | set(_ENGLISH), "category": _CATEGORY, "id": _ID,
+        "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY | set(_ENGLISH),
+        "category": _CATEGORY, "id": _ID,
         "time": _TIME, "harm": _HARM, "coverage": _COVERAGE, "counted": _COUNTED | _STOCK | _HARM,
     }[kind]  # fmt: skip
     found = words(name)
