@@ -8,24 +8,19 @@ given back, and the task stays WORKING for the next runner.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command
-
-from holdfast.checkpoints import control, events, messages, subtasks, tasks
+from holdfast.checkpoints import control, events, messages, tasks
 from holdfast.checkpoints.database import Database
-from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld, MissingTypes, StoreError, SwitchedOff
+from holdfast.checkpoints.errors import BadInput, LeaseHeld, SwitchedOff
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.messages import Message
@@ -36,23 +31,18 @@ from holdfast.checkpoints.tasks import TaskRow
 from holdfast.graphs import orchestrator
 from holdfast.graphs.explain import Explanation, explain
 from holdfast.graphs.feed import Feed
+from holdfast.graphs.runner import Launch, Runner
 from holdfast.graphs.settings import database_path, pause_resume_on
 from holdfast.graphs.task import Task, snapshot
 from holdfast.graphs.view import ALL, View, Wanted, of_row, view
 from holdfast.nodes.context import TaskContext
-from holdfast.nodes.orchestration import LOOK_AGAIN, answer, create_task
+from holdfast.nodes.orchestration import answer, create_task
 from holdfast.nodes.plan import Plan
 from holdfast.nodes.registry import REGISTRY, Registry
-from holdfast.nodes.services import Listener, Services, held_lease
+from holdfast.nodes.services import Listener, Services
 
-log = logging.getLogger("holdfast")
 PULSE_SECONDS = 0.5  # how often who waits looks whether the run here broke off
-LEFT_SECONDS = 30.0  # for how long a server leaves a task alone that it could not work on
-HAND_OVER_SECONDS = 2.0
-TEND_SECONDS = 0.5
-RECURSION = 1000  # supersteps of one run; each pause, question and new plan takes a few
 WAITED_FOR = TERMINAL | {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}
-Launch = Callable[[TaskRow, Any], Awaitable[None]]  # has a task's graph called with the second argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +74,6 @@ class Holdfast:
         self.serves = serves
         self._path, self._max_workers, self._registry = path, max_workers, registry
         self._database_options: dict[str, Any] = {} if lease_seconds is None else {"lease_seconds": lease_seconds}
-        self._runs: dict[str, asyncio.Task[None]] = {}
-        self._broken: dict[str, Exception] = {}
-        self._wanted: set[str] = set()  # to be taken up when their present runner leaves them
-        self._left: dict[str, float] = {}  # not to be taken up again before that time: it failed here
-        self._roomy = asyncio.Event()  # set when a run has ended: another may begin
-        self._closing = False
-        self._tending: asyncio.Task[None] | None = None
         self._elsewhere: Launch | None = None  # who does the work instead of this process's own runs
 
     @classmethod
@@ -135,17 +118,13 @@ class Holdfast:
         builder = orchestrator.build(lambda: self.services, self._registry, drawn=False)
         self.graph = builder.compile(checkpointer=Saver(self.database), name="holdfast")
         self.feed = Feed(self.database)
-        if self.serves or self._elsewhere:
-            self._begin_tending()
+        self._runner = Runner(self.services, self.graph, self.serves, self._elsewhere)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        if self._elsewhere is None:
-            await self._hand_over()
-        elif self._tending:
-            self._tending.cancel()
+        await self._runner.close()
         await self.feed.close()
         if self._elsewhere is None:
             await asyncio.to_thread(self.database.close)
@@ -189,7 +168,7 @@ class Holdfast:
         def also(db: sqlite3.Connection, task: TaskRow) -> None:
             if sender.message:
                 messages.record(db, task.number, sender.message, self.services.clock())
-            if self._has_room():
+            if self._runner.has_room():
                 leases[:] = [owner.take(db, task.number, task.id)]  # at once, so that no server is faster
 
         row = await create_task(
@@ -202,9 +181,9 @@ class Holdfast:
             also=also,
         )
         if leases:
-            self._work(row.id, leases[0])
+            self._runner.work(row.id, leases[0])
         elif self._elsewhere:
-            await self._launch(row.id)
+            await self._runner.launch(row.id)
         return await self.get(row.id)
 
     async def get(self, task_id: str) -> Task:
@@ -260,7 +239,7 @@ class Holdfast:
         Raises IllegalMove for a task that has ended, LeaseHeld if another process works on it.
         """
         full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
-        await self._require_types(full)
+        await self._runner.require_types(full)
         now = self.services.clock()
 
         def allow(db: sqlite3.Connection) -> bool:
@@ -271,11 +250,11 @@ class Holdfast:
             self._require_switch("resumed")
         moved = await self.database.awrite(allow)
         try:
-            await self._launch(full)
+            await self._runner.launch(full)
         except LeaseHeld:
             if not moved:
                 raise
-            self._want(full)  # its runner was still stopping: it goes on, or leaves it to us
+            self._runner.want(full)  # its runner was still stopping: it goes on, or leaves it to us
         return await self._glance(full)
 
     async def hold(self, task_id: str, subtask: str, *, mode: str = "step", reason: str | None = None) -> Task:
@@ -298,7 +277,8 @@ class Holdfast:
         """As ``answer`` for several questions at once, all or none; ``said`` are the messages that brought them."""
         full = await self.database.aread(lambda db: tasks.resolve(db, task_id))
         await answer(self.services, full, given, said=said)
-        return await self._go_on(full)
+        await self._runner.go_on(full)
+        return await self._glance(full)
 
     async def cancel(self, task_id: str, *, rollback: bool = False) -> Task:
         """Ends a task for good; with ``rollback`` what has completed is undone first.  Raises IllegalMove."""
@@ -357,12 +337,15 @@ class Holdfast:
     @property
     def runs(self) -> int:
         """How many tasks this process works on."""
-        return len(self._runs)
+        return self._runner.runs
 
     def working_on(self, task_id: str) -> bool:
         """Whether this process is at work on the task."""
-        run = self._runs.get(task_id)
-        return run is not None and not run.done()
+        return self._runner.working_on(task_id)
+
+    async def take_up(self, task_id: str) -> None:
+        """Lets the work on a task begin or go on; raises MissingTypes, or LeaseHeld if another process works on it."""
+        await self._runner.take_up(task_id)
 
     async def _control(self, act: Callable[..., Any], task_id: str, *, go_on: bool = False) -> Task:
         """Does something to a task in one transaction, and lets its runner know; ``go_on`` may make it run here."""
@@ -375,211 +358,25 @@ class Holdfast:
 
         full = await self.database.awrite(change)
         self.services.look(full)
-        return await (self._go_on(full) if go_on else self._glance(full))
-
-    async def _go_on(self, task_id: str) -> Task:
-        """Takes a working task up if this process can, at once or, while another runner has it, when that leaves."""
-        if (await self.services.task(task_id)).state == TaskState.WORKING:
-            try:
-                await self._require_types(task_id)
-                await self._launch(task_id)
-            except LeaseHeld:
-                self._want(task_id)
-            except MissingTypes as error:
-                log.info("%s", error)
-        return await self._glance(task_id)
+        if go_on:
+            await self._runner.go_on(full)
+        return await self._glance(full)
 
     async def _glance(self, task_id: str) -> Task:
         """A snapshot whose plan is read when it is asked for: what changes one thing need not read them all."""
         return await self.database.aread(lambda db: snapshot(self.database, db, task_id, eager=False))
 
-    def _want(self, task_id: str) -> None:
-        """Takes a task up as soon as its present runner leaves it working."""
-        self._wanted.add(task_id)
-        self._begin_tending()
-
     def _require_switch(self, what: str) -> None:
         if not self.pause_resume:
             raise SwitchedOff(what)
 
-    async def _require_types(self, task_id: str) -> None:
-        """Raises MissingTypes if a subtask that is still to settle has a type that is not registered here."""
-        row = await self.services.task(task_id)
-        undoing = row.rollback is not None
-        needed = await self.database.aread(lambda db: subtasks.open_types(db, row.number, undoing=undoing))
-        if missing := {name for name in needed if name not in self._registry}:
-            raise MissingTypes(task_id, missing)
-
-    async def _launch(self, task_id: str) -> None:
-        """Begins a run of the graph, unless this process has one; raises LeaseHeld if another has."""
-        if self._elsewhere:
-            row = await self.services.task(task_id)
-            await self._elsewhere(row, await self._given(row))
-        elif not self.working_on(task_id) and self._has_room():  # else a server takes it up when it has
-            await asyncio.shield(self._begin(task_id))  # a caller that gives up half-way leaves no lease behind
-
-    async def _begin(self, task_id: str) -> None:
-        row = await self.services.task(task_id)
-        self._work(task_id, await self.database.awrite(lambda db: self.database.owner.take(db, row.number, row.id)))
-
-    def _work(self, task_id: str, lease: Lease) -> None:
-        """Runs the graph under a lease that was just taken."""
-        self.database.owner.keep(lease)
-        self._broken.pop(task_id, None)
-        self._wanted.discard(task_id)
-        self._begin_tending()
-        run = self._runs[task_id] = asyncio.create_task(self._run(task_id, lease), name=f"holdfast-{task_id}")
-        run.add_done_callback(partial(self._ended, task_id))
-
-    def _ended(self, task_id: str, run: asyncio.Task[None]) -> None:
-        """Forgets a run; a lease that it could not give back, because it was cut off, is renewed no more."""
-        if self._runs.get(task_id) is run:
-            del self._runs[task_id]
-            self._roomy.set()
-            if lease := self.database.owner.held.get(task_id):
-                self.database.owner.drop(lease)
-
-    def _begin_tending(self) -> None:
-        if self._tending is None:
-            self._tending = asyncio.create_task(self._tend(), name="holdfast-tend")
-
-    async def _run(self, task_id: str, lease: Lease | None) -> None:
-        """Runs the graph to its end, a pause, or a fault; goes on if the task was resumed while it was stopping."""
-        while lease:
-            try:
-                with held_lease(lease):
-                    await self._advance(task_id)
-            except Exception as error:
-                if isinstance(error, StoreError):
-                    await self._stop_for_fault(task_id, error)
-                elif not isinstance(error, HoldfastError):
-                    log.exception("the run of task %s broke off", task_id)
-                self._broken[task_id] = error.with_traceback(None)  # which would keep all that it saw
-                self._left[task_id] = self.services.clock() + LEFT_SECONDS
-            finally:
-                lease = await self._give_back(lease)
-
-    async def _advance(self, task_id: str) -> None:
-        """Lets the graph go on from where its thread stands; the row says whether there is anything to do."""
-        given = await self._given(await self.services.task(task_id))
-        await self.graph.ainvoke(given, _config(task_id))
-
-    async def _given(self, row: TaskRow) -> Any:
-        """What the graph is called with so that the task's thread goes on from where it stands."""
-        thread = await self.graph.aget_state(_config(row.id))
-        if thread.interrupts:
-            return Command(resume=LOOK_AGAIN)
-        return None if thread.tasks else {"goal": row.goal, **row.options}
-
-    async def _stop_for_fault(self, task_id: str, fault: StoreError) -> None:
-        """Pauses the task for an infrastructure fault, if that much can still be written."""
-        try:
-            now = self.services.clock()
-            await self.database.awrite(
-                lambda db: control.pause(db, task_id, now, who=control.SYSTEM, mode="now", reason=str(fault))
-            )
-        except HoldfastError:
-            log.debug("task %s could not be marked as paused", task_id, exc_info=True)
-
-    async def _give_back(self, lease: Lease) -> Lease | None:
-        """Releases the lease; takes it again, in the same transaction, if there is more to do here."""
-        owner, stopped = self.database.owner, lease.task_id in self._broken or self._closing
-
-        def release(db: sqlite3.Connection) -> Lease | None:
-            owner.release(db, lease)
-            if stopped or tasks.get(db, lease.task_id).state != TaskState.WORKING:
-                return None
-            return owner.take(db, lease.task, lease.task_id)
-
-        owner.drop(lease)
-        try:
-            again = await self.database.awrite(release)
-        except (StoreError, LeaseHeld):
-            log.debug("the lease of task %s was not given back; it runs out", lease.task_id, exc_info=True)
-            return None
-        if again:
-            owner.keep(again)
-        return again
-
-    async def _tend(self) -> None:
-        """Does what is due by the clock: ends pauses whose time is over, takes defaults of late questions."""
-        while not self._closing:
-            try:
-                await self._tend_once(self.services.clock())
-            except HoldfastError:
-                log.debug("what is due could not be done now", exc_info=True)
-            except Exception:
-                log.exception("what is due could not be done now")  # and the next turn tries again
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TEND_SECONDS):
-                    await self._roomy.wait()
-            self._roomy.clear()
-
-    def _has_room(self) -> bool:
-        return self._elsewhere is None and (not self.serves or len(self._runs) < self.serves)
-
-    async def take_up(self, task_id: str) -> None:
-        """Lets the work on a task begin or go on; raises MissingTypes, or LeaseHeld if another process works on it."""
-        await self._require_types(task_id)
-        await self._launch(task_id)
-
-    async def _take_up(self, now: float) -> None:
-        """Begins to work on tasks that nobody works on, the oldest first, as many as there is room for."""
-        owner, mine = self.database.owner, set(self._runs)
-
-        def nobodys(db: sqlite3.Connection) -> list[str]:
-            free = (row.id for row in tasks.unsettled(db) if row.id not in mine and not owner.runner(db, row.number))
-            return list(islice((one for one in free if one not in self._left), self.serves - len(mine)))
-
-        self._left = {task_id: until for task_id, until in self._left.items() if until > now}
-        for task_id in await self.database.aread(nobodys):
-            try:
-                await self.take_up(task_id)
-                log.info("took up task %s", task_id)
-            except HoldfastError as error:
-                self._left[task_id] = now + LEFT_SECONDS
-                log.info("task %s is left to others: %s", task_id, error)
-
-    async def _tend_once(self, now: float) -> None:
-        if self._has_room() and self.serves:
-            await self._take_up(now)
-        for task_id in await self.database.aread(partial(control.due, now=now)):
-            try:
-                await self.database.awrite(partial(control.expire, task_id=task_id, now=now))
-                await self.database.awrite(partial(control.wake, task_id=task_id, now=now))
-            except HoldfastError:
-                log.debug("what is due of task %s could not be done now", task_id, exc_info=True)
-            self.services.look(task_id)
-            await self._go_on(task_id)
-        for task_id in list(self._wanted):
-            if (await self.services.task(task_id)).state != TaskState.WORKING:
-                self._wanted.discard(task_id)
-            await self._go_on(task_id)
-
-    async def _hand_over(self) -> None:
-        self._closing = self.services.leaving = True
-        if self._tending:
-            self._tending.cancel()
-        runs = list(self._runs.values())
-        for supervised in list(self.services.at_work.values()):
-            supervised.hand_over()
-        if runs:
-            _, late = await asyncio.wait(runs, timeout=HAND_OVER_SECONDS)
-            for run in late:
-                run.cancel()
-            await asyncio.gather(*runs, return_exceptions=True)
-
     async def _pulse(self, task_id: str, after: int) -> None:
         """Waits for an event above ``after``; raises what broke the run here off."""
-        if not self.working_on(task_id) and (error := self._broken.get(task_id)):
+        if not self.working_on(task_id) and (error := self._runner.broken.get(task_id)):
             raise error
         with suppress(TimeoutError):
             async with asyncio.timeout(PULSE_SECONDS):
                 await self.feed.changed(task_id, after)
-
-
-def _config(task_id: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": task_id}, "recursion_limit": RECURSION}
 
 
 def _known_mode(mode: str) -> None:

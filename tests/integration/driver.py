@@ -4,7 +4,7 @@ Real: the file, ``checkpoints``, the nodes plan, review, supervise and finish, `
 (``_perform``), its look at the control row (``_watch``), the effects behind a body (``Durable``) and the rollback.
 
 Mirrored here, because they need an event loop: ``Shift.run`` (its loop of six lines), the graph's edges (a node names
-the next one), ``Holdfast._run`` and ``_give_back`` (a run that ends while its task is WORKING goes on), and a body,
+the next one), ``Runner._run`` and ``_give_back`` (a run that ends while its task is WORKING goes on), and a body,
 which is a fake that ends when the test says so.
 """
 

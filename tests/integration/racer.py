@@ -59,7 +59,7 @@ async def race(order: dict[str, Any]) -> None:
             say(at="working")
             while hf.working_on(order["task"]):
                 await asyncio.sleep(0.002)
-            error = type(hf._broken[order["task"]]).__name__ if order["task"] in hf._broken else None
+            error = type(broken).__name__ if (broken := hf._runner.broken.get(order["task"])) else None
         except Exception as fault:
             error = type(fault).__name__
     os.close(LOG)

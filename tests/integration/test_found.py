@@ -168,7 +168,7 @@ async def _is(hf: Holdfast, task_id: str, state: TaskState) -> bool:
     return (await hf.get(task_id)).state == state
 
 
-# It was: Holdfast._launch: a caller that is cancelled after the lease was taken leaves it taken for ever.
+# It was: Runner.launch: a caller that is cancelled after the lease was taken leaves it taken for ever.
 @pytest.mark.parametrize("call", ["start", "resume"])
 async def test_a_caller_that_gives_up_leaves_no_lease_behind(tmp_path, monkeypatch, call):
     async with Holdfast.open(tmp_path / "h.db") as hf:

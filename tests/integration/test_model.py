@@ -364,7 +364,7 @@ class Model(RuleBasedStateMachine):
             self.runner.loop.tick()
         now = self.now()
 
-        def tend(db: Any) -> None:  # Holdfast._tend_once
+        def tend(db: Any) -> None:  # Runner._tend_once
             for task in control.due(db, now):
                 control.expire(db, task, now)
                 control.wake(db, task, now)

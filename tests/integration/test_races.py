@@ -354,7 +354,7 @@ async def test_a_run_that_is_cut_off_at_any_turn_of_the_loop_goes_on_after_a_lea
         for turns in range(1, TICKS + 1, 1 if ROUNDS > 20 else 4):
             task = await one.start("race", plan=plan())
             await tick(turns)
-            one._runs[task.id].cancel()
+            one._runner._runs[task.id].cancel()
             await idle(task.id, one)
             limit = time.monotonic() + LEASE + 2
             while (await one.get(task.id)).state not in TERMINAL:

@@ -23,7 +23,7 @@ from holdfast.checkpoints.errors import BadInput, IllegalMove, LeaseHeld, LeaseL
 from holdfast.checkpoints.leases import Lease, Owner
 from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.states import TERMINAL
-from holdfast.graphs import holdfast as facade
+from holdfast.graphs import runner
 from holdfast.graphs.orchestrator import build, make_services, open_graph
 from holdfast.nodes import orchestration, supervise
 from holdfast.nodes.registry import REGISTRY, Registry
@@ -323,7 +323,7 @@ async def test_a_review_that_runs_again_after_a_crash_neither_asks_twice_nor_run
     async def nothing(task_id: str) -> None:
         """No run: the nodes are called by hand, as LangGraph calls them again after a crash."""
 
-    monkeypatch.setattr(hf, "_launch", nothing)
+    monkeypatch.setattr(hf._runner, "launch", nothing)
     services, owner = hf.services, hf.database.owner
     given = {"plan": {"subtasks": [{"id": "a", "type": "sleep"}]}, "approve": True}
     task = await orchestration.create_task(services, "g", given)
@@ -362,7 +362,7 @@ async def test_an_edited_plan_is_not_asked_about_again_when_the_task_is_taken_up
 
 
 async def test_a_rollback_that_a_hand_over_broke_off_goes_on_with_a_resume(path, types, monkeypatch):
-    monkeypatch.setattr(facade, "HAND_OVER_SECONDS", 0.05)
+    monkeypatch.setattr(runner, "HAND_OVER_SECONDS", 0.05)
     undoing, gate, undone = asyncio.Event(), asyncio.Event(), []
 
     async def undo(params: Params, result: Any, ctx: TaskContext) -> None:
@@ -585,7 +585,7 @@ async def test_a_task_whose_only_way_on_is_held_stands_still_with_an_unneeded_fa
 async def test_a_held_subtask_that_a_lost_runner_left_running_stands_still_when_it_is_taken_up(
     path, types, shifts, monkeypatch
 ):
-    monkeypatch.setattr(facade, "HAND_OVER_SECONDS", 0.05)
+    monkeypatch.setattr(runner, "HAND_OVER_SECONDS", 0.05)
     gate = gated(types)
     async with Holdfast.open(path, registry=types) as hf:
         task = await hf.start("g", plan={"subtasks": [{"id": "a", "type": "gated"}]})
@@ -739,7 +739,7 @@ async def test_a_resume_while_another_runner_is_leaving_is_not_lost(path, types)
         await until(inside.is_set)
         await leaving.pause(task.id)
         closing_ = asyncio.create_task(leaving.__aexit__(None, None, None))
-        await until(lambda: leaving._closing)
+        await until(lambda: leaving._runner._closing)
         assert (await hf.resume(task.id)).state == TaskState.WORKING
         assert not hf.working_on(task.id)  # the other one still has it
         gate.set()
@@ -985,7 +985,7 @@ async def test_ended_runs_are_forgotten(hf):
     for _ in range(3):
         task = await hf.start("g", plan={"subtasks": [{"id": "a", "type": "sleep"}]})
         await ended(hf, task.id)
-    await until(lambda: not hf._runs)
+    await until(lambda: not hf.runs)
 
 
 # B11

@@ -11,7 +11,7 @@ import pytest
 
 from holdfast import Holdfast, TaskContext, TaskState, task_type
 from holdfast.checkpoints import control, tasks
-from holdfast.graphs import holdfast as facade
+from holdfast.graphs import runner
 from holdfast.nodes import orchestration
 from holdfast.nodes.registry import REGISTRY, Registry
 from tests.conftest import chain
@@ -191,7 +191,7 @@ async def test_a_hand_over_lets_the_step_of_a_compensation_end_and_begins_no_oth
 async def test_what_could_not_be_undone_is_not_tried_again_once_what_it_was_made_from_is_being_undone(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(facade, "HAND_OVER_SECONDS", 0.05)
+    monkeypatch.setattr(runner, "HAND_OVER_SECONDS", 0.05)
     other = Other()
     path = tmp_path / "h.db"
     other.faults = [RuntimeError("not now") for _ in range(3)]

@@ -31,8 +31,9 @@ from holdfast.checkpoints import control, tasks
 from holdfast.checkpoints.errors import HoldfastError
 from holdfast.checkpoints.states import TaskState
 from holdfast.checkpoints.tasks import TaskRow
-from holdfast.graphs.holdfast import RECURSION, Holdfast
+from holdfast.graphs.holdfast import Holdfast
 from holdfast.graphs.orchestrator import shared_services
+from holdfast.graphs.runner import RECURSION
 from holdfast.graphs.settings import setting
 from holdfast.nodes.services import Services
 from holdfast.server.app import make_guarded
