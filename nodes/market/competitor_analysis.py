@@ -82,15 +82,17 @@ class Comparison(Shares):
             )
             return self.found.result()
         self.found.paragraph([*self._leader(), *self._number(), *self._named()])
+        competitor_charts.draw_ranking(self)
         self.found.paragraph(self._concentration())
         names: dict[str, Any] = {"leader": self.standings[0].name}
         if len(self.frames) > 1:
             names |= self._moves()
+            competitor_charts.draw_moves(self)
             names |= self._coming_and_going()
             names |= self._overtaking()
         if self.shown():
             self._table()
-        competitor_charts.draw(self)
+        competitor_charts.draw_lines(self)
         return self.found.result(competition=names)
 
     def _leader(self) -> list[list[Span]]:

@@ -9,35 +9,27 @@ from typing import Any
 
 from holdfast.nodes.data.models import Measure
 from holdfast.nodes.market import figures, words
-from holdfast.nodes.market.shares import Shares, Standing
+from holdfast.nodes.market.shares import LEAST_MOVE, Shares, Standing
 from holdfast.nodes.market.small_multiples import small_multiples
 
 LINES_IN_ONE = 4
 
 
-def draw(of: Shares) -> None:
-    """Adds the charts that these shares allow."""
-    if of.shown():
-        _ranking(of)
-    if len(of.frames) > 1 and len(of.standings) > 1:
-        _dumbbell(of)
-        _contributions(of)
-    if len(of.frames) > 2 and len(of.standings) > 1:
-        _share_lines(of)
-
-
-def _ranking(of: Shares) -> None:
+def draw_ranking(of: Shares) -> None:
+    """Who had what share of the last complete period."""
     shown = of.shown()
+    if not shown:
+        return
     rest = [s for s in of.standings if s.last > 0][len(shown) :]
     values: list[dict[str, Any]] = [
         {
             "name": s.name,
             "value": s.share_last,
             "label": words.percent(s.share_last),
-            "marked": i == 0,
+            "tone": of.tone(s.name),
             "rest": False,
         }
-        for i, s in enumerate(shown)
+        for s in shown
     ]
     if rest:
         other = sum(s.share_last for s in rest)
@@ -47,7 +39,7 @@ def _ranking(of: Shares) -> None:
                 "name": f"{len(rest)} others",
                 "value": other,
                 "label": words.percent(other),
-                "marked": False,
+                "tone": 0,
                 "rest": True,
             }
         )
@@ -58,7 +50,7 @@ def _ranking(of: Shares) -> None:
         title += f", ahead of {shown[1].name} with {words.percent(shown[1].share_last)}"
     subtitle = (
         f"Share of {words.quoted(of.profile.roles.measure.column)} in {of.last}, by {of.entity.noun}. Rounded"
-        " parts need not add up to 100."
+        f" parts need not add up to 100.{_colours(of)}"
     )
     cells = [[row["name"], row["label"]] for row in values]
     of.found.figure(
@@ -73,16 +65,37 @@ def _ranking(of: Shares) -> None:
     )
 
 
+def _colours(of: Shares) -> str:
+    """Why two bars of a ranking have a colour."""
+    coloured = {tone: name for name in (of.best.name, of.worst.name) if (tone := of.tone(name))}
+    if len(of.frames) < 2 or len(coloured) < 2:
+        return ""
+    return f" Blue gained most share since {of.first}, orange lost most."
+
+
+def draw_moves(of: Shares) -> None:
+    """Who gained and lost share, then who added and took away how much."""
+    if len(of.frames) > 1 and len(of.standings) > 1:
+        _dumbbell(of)
+        _contributions(of)
+
+
 def _dumbbell(of: Shares) -> None:
     shown = list(of.shown()[:12])
     moved = sorted((s for s in of.standings if s not in shown), key=lambda s: -abs(s.move))
     shown += [s for s in moved if abs(s.move) >= 1][:4]
     values = [
-        {"name": s.name, "before": s.share_first, "after": s.share_last, "label": words.points(s.move, plus=True)}
+        {
+            "name": s.name,
+            "before": s.share_first,
+            "after": s.share_last,
+            "label": words.points(s.move, plus=True),
+            "tone": of.tone(s.name),
+        }
         for s in shown
     ]
-    best, worst = max(of.standings, key=lambda s: s.move), min(of.standings, key=lambda s: s.move)
-    if best.move < 0.05 or worst.move > -0.05:
+    best, worst = of.best, of.worst
+    if best.move < LEAST_MOVE or worst.move > -LEAST_MOVE:
         return
     title = f"{best.name} gained the most share since {of.first}, {worst.name} lost the most"
     subtitle = f"Share in {of.first} (open) and {of.last} (filled), %; label: change in percentage points."
@@ -105,8 +118,10 @@ def _dumbbell(of: Shares) -> None:
     )
 
 
-def _share_lines(of: Shares) -> None:
+def draw_lines(of: Shares) -> None:
     """Shares over time: of a few in one chart, of more in a panel each; the strongest gainer and loser among them."""
+    if len(of.frames) <= 2 or len(of.standings) <= 1:
+        return
     panels = len(of.standings) > LINES_IN_ONE
     picked, frames = _picked(of, 12 if panels else LINES_IN_ONE), of.frames[-40:]
     title = _leader_title(of, frames)
@@ -126,7 +141,12 @@ def _share_lines(of: Shares) -> None:
 
 def _panels_spec(of: Shares, picked: list[Standing], frames: list[str]) -> dict[str, Any]:
     values = [
-        {"when": of.name_of(frame), "name": s.name, "value": round(_share_in(of, frame, s), 2)}
+        {
+            "when": of.name_of(frame),
+            "name": s.name,
+            "value": round(_share_in(of, frame, s), 2),
+            "tone": of.tone(s.name),
+        }
         for s in picked
         for frame in frames
     ]
@@ -138,17 +158,15 @@ def _share_in(of: Shares, frame: str, standing: Standing) -> float:
 
 
 def _lines_spec(of: Shares, picked: list[Standing], frames: list[str]) -> dict[str, Any]:
-    best, worst = max(picked, key=lambda s: s.move), min(picked, key=lambda s: s.move)
-    tone = {best.name: 1, worst.name: -1} if best is not worst else {}
     top = max(_share_in(of, frame, s) for s in picked for frame in frames)
     places = figures.spread([s.share_last for s in picked], top * 0.075)
     values: list[dict[str, Any]] = [
-        {"when": of.name_of(frame), "name": s.name, "value": _share_in(of, frame, s), "tone": tone.get(s.name, 0)}
+        {"when": of.name_of(frame), "name": s.name, "value": _share_in(of, frame, s), "tone": of.tone(s.name)}
         for s in picked
         for frame in frames
     ]
     ends: list[dict[str, Any]] = [
-        {"when": of.last, "place": place, "label": f"{s.name} {s.share_last:.1f}", "tone": tone.get(s.name, 0)}
+        {"when": of.last, "place": place, "label": f"{s.name} {s.share_last:.1f}", "tone": of.tone(s.name)}
         for s, place in zip(picked, places, strict=True)
     ]
     return figures.lines(values, ends)
@@ -171,7 +189,7 @@ def _leader_of(of: Shares, frame: str) -> str:
 
 def _picked(of: Shares, most: int) -> list[Standing]:
     """The largest, with the strongest gainer and loser among them."""
-    moved = [max(of.standings, key=lambda s: s.move), min(of.standings, key=lambda s: s.move)]
+    moved = [of.best, of.worst]
     wanted = [*of.standings[:2], *moved, *of.standings[2:most]]
     names = list(dict.fromkeys(s.name for s in wanted))[:most]
     return [s for s in of.standings if s.name in names]
@@ -195,7 +213,10 @@ def _contributions(of: Shares) -> None:
     if len(shown) < 2:
         return
     measure = of.profile.roles.measure
-    values = [{"name": name, "value": change, "label": _plus(change, measure)} for name, change in shown]
+    values = [
+        {"name": name, "value": change, "label": _plus(change, measure), "tone": of.tone(name)}
+        for name, change in shown
+    ]
     (up, gain), (down, loss) = shown[0], shown[-1]
     title = f"{up} added the most since {of.first}" if gain > 0 else f"{down} lost the most since {of.first}"
     title += f", {down} lost the most" if gain > 0 > loss else ""

@@ -14,6 +14,8 @@ ACCENT, LIGHT, CONTRAST, GREY, INK = "#0072b2", "#a0cbe8", "#d55e00", "#8a929c",
 QUIET = "#5b6470"  # grey text: 4.5:1 and more on white
 Spec = dict[str, Any]
 Values = Sequence[Mapping[str, Any]]
+# who is spoken of has one colour in every chart: 1 in accent, -1 in contrast, all others grey
+TONES = [{"test": "datum.tone == 1", "value": ACCENT}, {"test": "datum.tone == -1", "value": CONTRAST}]
 _NO_AXIS = {"axis": None}
 
 
@@ -88,12 +90,9 @@ def _step(periods: int) -> int:
 
 
 def ranking(values: Values) -> Spec:
-    """Horizontal bars, sorted as given: ``name``, ``value``, ``label``, ``marked``; "other" rows are ``rest``."""
+    """Horizontal bars, sorted as given: ``name``, ``value``, ``label``, ``tone``; "other" rows are ``rest``."""
     top = max((row["value"] for row in values), default=1) * 1.18
-    colour = {
-        "condition": [{"test": "datum.rest", "value": "#c9ced4"}, {"test": "datum.marked", "value": ACCENT}],
-        "value": LIGHT,
-    }
+    colour = {"condition": [{"test": "datum.rest", "value": "#c9ced4"}, *TONES], "value": GREY}
     x = {"field": "value", "type": "quantitative", "scale": {"domain": [0, top]}, **_NO_AXIS}
     return {
         "height": {"step": 24},
@@ -114,11 +113,11 @@ def _names(title: str | None = None) -> Spec:
 
 
 def dumbbell(values: Values) -> Spec:
-    """Share before (open) and after (filled): ``name``, ``before``, ``after``, ``label``; losses in contrast."""
+    """Share before (open) and after (filled): ``name``, ``before``, ``after``, ``label``, ``tone``."""
     top = max((max(row["before"], row["after"]) for row in values), default=1) * 1.16
     rows = [{**row, "right": max(row["before"], row["after"])} for row in values]
     scale = {"domain": [0, top], "nice": False}
-    colour = {"condition": {"test": "datum.after >= datum.before", "value": ACCENT}, "value": CONTRAST}
+    colour = {"condition": TONES, "value": GREY}
     axis = {"grid": True, "orient": "top", "tickCount": 5}
 
     def x(field: str) -> Spec:
@@ -222,10 +221,7 @@ def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
     def y(field: str) -> Spec:
         return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": axis}
 
-    colour = {
-        "condition": [{"test": "datum.tone == 1", "value": ACCENT}, {"test": "datum.tone == -1", "value": CONTRAST}],
-        "value": GREY,
-    }
+    colour = {"condition": TONES, "value": GREY}
     return {
         "height": 320,
         "layer": [
@@ -262,10 +258,7 @@ def lines(values: Values, ends: Values) -> Spec:
             "axis": {"tickCount": 5},
         }
 
-    colour = {
-        "condition": [{"test": "datum.tone == 1", "value": ACCENT}, {"test": "datum.tone == -1", "value": CONTRAST}],
-        "value": GREY,
-    }
+    colour = {"condition": TONES, "value": GREY}
     return {
         "layer": [
             {
@@ -283,12 +276,12 @@ def lines(values: Values, ends: Values) -> Spec:
 
 
 def diverging(values: Values) -> Spec:
-    """Bars to both sides of zero: ``name``, ``value``, ``label``."""
+    """Bars to both sides of zero: ``name``, ``value``, ``label``, ``tone``."""
     low, high = min(0, *(row["value"] for row in values)), max(0, *(row["value"] for row in values))
     span = (high - low) or 1
     domain = [low - (0.16 * span if low < 0 else 0), high + (0.16 * span if high > 0 else 0)]
     x = {"field": "value", "type": "quantitative", "scale": {"domain": domain, "nice": False}, **_NO_AXIS}
-    colour = {"condition": {"test": "datum.value >= 0", "value": ACCENT}, "value": CONTRAST}
+    colour = {"condition": TONES, "value": GREY}
     text = {"type": "text", "fontWeight": 600}
     return {
         "height": {"step": 26},

@@ -132,6 +132,7 @@ def _change_chart(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
             "name": level.name,
             "value": change,
             "label": levels.change_fact(f"common/{level.name}", change, "since", plus=True).text,
+            "tone": levels.tone(level.name),
         }
         for level, change in common
     ]

@@ -105,15 +105,14 @@ def _rebased_chart(levels: Levels) -> None:
     if not ordered:
         return
     lines = ordered if len(ordered) <= MOST_LINES else [*ordered[: MOST_LINES // 2], *ordered[-MOST_LINES // 2 :]]
-    tone = {lines[0][0].name: 1, **({lines[-1][0].name: -1} if len(lines) > 1 else {})}
     values: list[dict[str, Any]] = [
-        {"period": day, "name": level.name, "index": value / level.values[0] * 100, "tone": tone.get(level.name, 0)}
+        {"period": day, "name": level.name, "index": value / level.values[0] * 100, "tone": levels.tone(level.name)}
         for level, _ in lines
         for day, value in zip(level.periods, level.values, strict=True)
     ]
     every = [row["index"] for row in values]
     logarithmic = max(every) / min(every) > 10
-    spec = figures.rebased(values, _line_ends(lines, every, logarithmic, tone), logarithmic)
+    spec = figures.rebased(values, _line_ends(levels, lines, every, logarithmic), logarithmic)
     best, change = lines[0]
     start, end = levels.when(levels.start, brief=True), levels.when(best.periods[-1], brief=True)
     title = (
@@ -130,7 +129,7 @@ def _rebased_chart(levels: Levels) -> None:
 
 
 def _line_ends(
-    lines: list[tuple[Level, float]], every: list[float], logarithmic: bool, tone: dict[str, int]
+    levels: Levels, lines: list[tuple[Level, float]], every: list[float], logarithmic: bool
 ) -> list[dict[str, Any]]:
     """Labels at the right ends, moved apart so that none covers another."""
 
@@ -148,7 +147,7 @@ def _line_ends(
             "period": level.periods[-1],
             "place": back(place),
             "label": f"{level.name} {words.number(level.values[-1] / level.values[0] * 100)}",
-            "tone": tone.get(level.name, 0),
+            "tone": levels.tone(level.name),
         }
         for (level, _), place in zip(lines, places, strict=True)
     ]

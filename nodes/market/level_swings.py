@@ -78,7 +78,13 @@ def _fall_chart(levels: Levels, falls: list[tuple[Level, formulas.Drawdown]]) ->
     if len(falls) < 2:
         return
     values: list[dict[str, Any]] = [
-        {"name": level.name, "value": fall.percent, "label": words.percent(fall.percent)} for level, fall in falls
+        {
+            "name": level.name,
+            "value": fall.percent,
+            "label": words.percent(fall.percent),
+            "tone": levels.tone(level.name),
+        }
+        for level, fall in falls
     ]
     title = f"{falls[0][0].name} fell the deepest from a peak, {falls[-1][0].name} the least deep"
     alt = f"Bar chart of {len(values)} deepest falls: {title}; {values[0]['label']} and {values[-1]['label']}."
@@ -98,8 +104,8 @@ def _swing_chart(levels: Levels, swings: dict[str, float]) -> None:
     if len(swings) < 2:
         return
     values: list[dict[str, Any]] = [
-        {"name": name, "value": swing, "label": words.percent(swing), "marked": i == 0, "rest": False}
-        for i, (name, swing) in enumerate(swings.items())
+        {"name": name, "value": swing, "label": words.percent(swing), "tone": levels.tone(name), "rest": False}
+        for name, swing in swings.items()
     ]
     title = f"{values[0]['name']} swung the most, {values[-1]['name']} the least"
     subtitle = (
@@ -126,7 +132,9 @@ def _distance_chart(levels: Levels) -> None:
     if len(gaps) < 2 or gaps[-1][1] == 0:
         return
     at_peak = [name for name, gap in gaps if gap == 0]
-    values = [{"name": name, "value": gap, "label": words.percent(gap)} for name, gap in gaps]
+    values = [
+        {"name": name, "value": gap, "label": words.percent(gap), "tone": levels.tone(name)} for name, gap in gaps
+    ]
     end = levels.when(levels.shown[0].periods[-1], brief=True)
     title = f"{gaps[-1][0]} stands furthest below its highest value"
     title = (

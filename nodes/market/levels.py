@@ -133,6 +133,13 @@ class Levels:
         known = [(level, change) for level in levels if (change := self.change(level)) is not None]
         return sorted(known, key=lambda pair: (-pair[1], pair[0].name))
 
+    def tone(self, name: str) -> int:
+        """The colour of one in every chart: 1 for the highest change from the common start, −1 for the lowest."""
+        ordered = self.ordered([level.since(self.start) for level in self.shown])
+        if len(ordered) < 2:
+            return int(bool(ordered) and name == ordered[0][0].name)
+        return int(name == ordered[0][0].name) - int(name == ordered[-1][0].name)
+
     def late(self) -> list[Level]:
         """Those that begin after the first period."""
         first = min((level.periods[0] for level in self.shown), default="")

@@ -10,6 +10,7 @@ from holdfast.nodes.market.findings import Findings
 from holdfast.nodes.report.document import Fact
 
 TOP = 10
+LEAST_MOVE = 0.05  # points; less is written 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,23 @@ class Shares:
         return self.found.points(
             f"move/{standing.name}", standing.move, "shares", f"share in {self.last} less share in {self.first}"
         )
+
+    @property
+    def best(self) -> Standing:
+        """Who gained most share."""
+        return min(self.standings, key=lambda s: (-s.move, s.name))
+
+    @property
+    def worst(self) -> Standing:
+        """Who lost most share."""
+        return min(self.standings, key=lambda s: (s.move, s.name))
+
+    def tone(self, name: str) -> int:
+        """The colour of an entity in every chart: 1 for who gained most share, −1 for who lost most, else 0."""
+        gained, lost = self.best.move >= LEAST_MOVE, self.worst.move <= -LEAST_MOVE
+        if not gained and not lost:
+            return int(name == self.standings[0].name)
+        return int(gained and name == self.best.name) - int(lost and name == self.worst.name)
 
     def shown(self) -> list[Standing]:
         """Those in the table: all, or the largest ten of many."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from holdfast.nodes.market.figures import ACCENT, INK, Spec
+from holdfast.nodes.market.figures import INK, QUIET, TONES, Spec
 
 BEHIND = "#dfe3e8"
 
 
 def small_multiples(values: Sequence[Mapping[str, Any]], whens: Sequence[str], names: Sequence[str]) -> Spec:
-    """``values`` have ``name``, ``when``, ``value``; panels stand in the order of ``names``, periods of ``whens``."""
+    """``values`` have ``name``, ``when``, ``value``, ``tone``; panels are as in ``names``, periods as in ``whens``."""
     top = max((row["value"] for row in values), default=1.0) * 1.08
     order = list(whens)
     x = {
@@ -47,7 +47,8 @@ def small_multiples(values: Sequence[Mapping[str, Any]], whens: Sequence[str], n
                 },
                 {
                     "transform": [{"filter": "!isValid(datum.label)"}],
-                    "mark": {"type": "line", "strokeWidth": 2.5, "color": ACCENT},
+                    "mark": {"type": "line", "strokeWidth": 2.5},
+                    "encoding": {"color": {"condition": TONES, "value": QUIET}},
                 },
                 {
                     "transform": [{"filter": "isValid(datum.label)"}],

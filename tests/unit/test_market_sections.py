@@ -190,3 +190,42 @@ async def test_the_method_names_engine_sources_roles_and_the_unknown_unit(tmp_pa
         "HHI",
     ):
         assert words in text
+
+
+def tones(spec: dict[str, Any]) -> dict[str, set[int]]:
+    """The tones that each name has anywhere in a chart's data."""
+    found: dict[str, set[int]] = {}
+    pending: list[Any] = [spec]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict):
+            if "name" in one and "tone" in one:
+                found.setdefault(one["name"], set()).add(one["tone"])
+            pending += one.values()
+        elif isinstance(one, list):
+            pending += one
+    return found
+
+
+async def test_each_entity_has_one_colour_in_all_charts_of_shares(market: dict[str, dict[str, Any]]) -> None:
+    """Gamma gains 26 points and Alpha loses 28: accent and contrast in every chart, Beta grey."""
+    charts = [
+        block for part in sections(market) for block in part.blocks if block.type == "figure" and tones(block.spec)
+    ]
+    assert [chart.name for chart in charts] == ["ranking", "share-change", "contributions", "shares"]
+    for chart in charts:
+        assert tones(chart.spec) == {"Alpha": {-1}, "Beta": {0}, "Gamma": {1}}, chart.name
+
+
+async def test_each_entity_has_one_colour_in_all_charts_of_levels(tmp_path: Path) -> None:
+    months = [(y, m) for y in range(2000, 2006) for m in range(1, 13)]
+    courses = (("X", 20, 1), ("Y", 30, 0.2), ("Z", 90, -0.5))
+    rows = [(f"{y}-{m:02d}-01", n, p + s * (12 * y + m - 24000) + m % 3) for y, m in months for n, p, s in courses]
+    text = "date,symbol,price\n" + "".join(f"{d},{n},{p:.2f}\n" for d, n, p in rows)
+    results = await run_analyses(tmp_path, [write(tmp_path / "p.csv", text)])
+    charts = [
+        block for part in sections(results) for block in part.blocks if block.type == "figure" and tones(block.spec)
+    ]
+    assert len(charts) >= 4
+    for chart in charts:
+        assert tones(chart.spec) == {"X": {1}, "Y": {0}, "Z": {-1}}, chart.name

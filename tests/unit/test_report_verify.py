@@ -148,7 +148,7 @@ def higher_bar(page: str) -> str:
 TAMPERINGS: dict[str, tuple[Callable[[str], str], str]] = {
     "a number in the summary": (swap(TOTAL, "1,330", '<section id="executive_summary"'), "Executive summary, item"),
     "a number in a paragraph": (swap(TOTAL, "1,330", '<section id="market_overview"'), "Market overview, paragraph"),
-    "a digit behind the point": (swap("27.3", "27.4", '<section id="competitor_analysis"'), "Competitor analysis"),
+    "a digit behind the point": (swap("36.4", "36.5", '<section id="competitor_analysis"'), "Competitor analysis"),
     "more made less": (swap(" more than", " less than", '<section id="market_overview"'), "Market overview"),
     "points made percent": (swap("points", "percent", '<section id="competitor_analysis"'), "Competitor analysis"),
     "a year in the text": (swap("2022", "2023", '<section id="market_overview"'), "Market overview"),
