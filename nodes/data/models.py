@@ -138,6 +138,7 @@ class Roles(BaseModel):
     columns: list[ColumnRole]
     assumptions: list[str] = []
     answered: list[str] = []  # what somebody has decided when asked
+    assumed: list[str] = []  # roles ("measure", "entity", "time") that nobody has decided and no value proves
 
 
 class Profile(BaseModel):

@@ -68,7 +68,7 @@ def understand(
         table = _read(engine, collected, kept, rows, asked)
     roles = table.roles
     window = find_window(engine, roles, where, asked)
-    roles.assumptions, roles.answered = asked.assumptions, asked.answered
+    roles.assumptions, roles.answered, roles.assumed = asked.assumptions, asked.answered, sorted(asked.assumed)
     sql = cells_sql(roles, window.after, window.through)
     engine.run(f"COPY ({sql} SELECT * FROM cells ORDER BY period, entity) TO {literal(str(target))} (FORMAT parquet)")
     profile = Profile(
@@ -110,7 +110,7 @@ def _read(engine: Engine, collected: Collected, sql: str, rows: int, asked: Inqu
     roles = decide_roles(engine, columns, where, asked)
     if fold:
         roles.fold = list(fold.parts)
-        asked.assumptions.append(
+        asked.assume(
             f"the columns {', '.join(list(fold.parts)[:4])}{' …' if len(fold.parts) > 4 else ''} hold one measure side"
             " by side"
         )

@@ -14,6 +14,7 @@ from holdfast.nodes.data.models import Question
 BEST_GUESS = "best guess"  # the default answer: nobody has decided, so the report says "assumed"
 NOT_STATED = "not stated"
 LONGEST_UNIT = 24
+ROLE_OF = {"measure": "measure", "compared": "entity", "dates": "time"}  # the role that an answer decides
 DEPENDENT = ("unit", "last period")  # what these ask follows from the answers to the others
 
 
@@ -25,14 +26,23 @@ class Inquiry:
     questions: list[Question] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
+    assumed: set[str] = field(default_factory=set)  # roles that nobody has decided and no value proves
 
     def choose(self, key: str, prompt: str, options: Sequence[str], said: str) -> str:
         """One of the ``options``, the first of which is the best guess; ``said`` tells of the choice at its ``{}``."""
         self.questions.append(Question(key=key, prompt=prompt, options=list(options)))
         answer = self.answers.get(key, BEST_GUESS)
         chosen = answer if answer in options else options[0]
-        (self.answered if answer in options else self.assumptions).append(said.format(chosen))
+        if answer in options:
+            self.answered.append(said.format(chosen))
+        else:
+            self.assume(said.format(chosen), ROLE_OF.get(key, ""))
         return chosen
+
+    def assume(self, text: str, role: str = "") -> None:
+        """Notes what is taken for granted, and the role that rests on it, if one does."""
+        self.assumptions.append(text)
+        self.assumed |= {role} - {""}
 
     def has(self, key: str) -> bool:
         """Whether that is among the questions."""

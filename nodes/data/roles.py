@@ -191,7 +191,7 @@ def _measure(draft: Draft, column: Column) -> Measure:
     if not (_kind_by_values(column) or _kind_by_name(column)):
         sums, level = "an amount that can be summed", "a level that cannot be summed"
         if draft.asked.has("measure"):
-            draft.asked.assumptions.append(f"“{column.name}” is {sums if kind == 'flow' else level}")
+            draft.asked.assume(f"“{column.name}” is {sums if kind == 'flow' else level}", "measure")
         else:
             prompt = f"What is “{column.name}”? Nothing in the file shows whether it may be summed."
             options = [sums, level] if kind == "flow" else [level, sums]
@@ -275,7 +275,7 @@ def _compared(draft: Draft, candidates: list[Column]) -> Column:
         )
         return next(column for column in candidates if column.name == chosen)
     if not company and not names.suggests(best.name, "category"):
-        draft.asked.assumptions.append(f"what is compared is “{best.name}”")
+        draft.asked.assume(f"what is compared is “{best.name}”", "entity")
     return best
 
 

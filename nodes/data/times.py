@@ -131,7 +131,7 @@ def find_time(engine: Engine, columns: list[Column], where: str, asked: Inquiry)
     best = found[0]
     rivals = [other for other in found[1:] if other.rank < 20 and not set(other.columns) & set(best.columns)]
     if best.rank < 20 and rivals:
-        asked.assumptions.append(f"the dates are those of “{best.columns[0]}”, not of “{rivals[0].columns[0]}”")
+        asked.assume(f"the dates are those of “{best.columns[0]}”, not of “{rivals[0].columns[0]}”", "time")
     if best.other:
         best = _settled(best, best.other, columns, asked)
     grain, finer = _grain(engine, best)
