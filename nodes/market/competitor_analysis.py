@@ -12,7 +12,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import competitor_charts, formulas, level_changes, levels, words
+from holdfast.nodes.market import competitor_charts, crossings, formulas, level_changes, levels, share_tests, words
 from holdfast.nodes.market.findings import Findings, opened_cells, profile_in, say
 from holdfast.nodes.market.shares import Shares, Standing
 from holdfast.nodes.registry import NoParams, task_type
@@ -53,7 +53,7 @@ def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
         found = Findings(profile, "competitor_analysis", title_for(profile), {**QUERIES, **levels.QUERIES}, engine)
         if profile.roles.measure.kind == "intensive":
-            return found.result(levels=level_changes.write_comparison(found))
+            return found.result(**level_changes.write_comparison(found))
         if profile.roles.entity is None:
             found.say(
                 "The file has no column that says who or what the amounts belong to, so there are no shares to compare."
@@ -90,10 +90,11 @@ class Comparison(Shares):
             competitor_charts.draw_moves(self)
             names |= self._coming_and_going()
             names |= self._overtaking()
+            names |= crossings.write_crossing(self)
         if self.shown():
             self._table()
         competitor_charts.draw_lines(self)
-        return self.found.result(competition=names)
+        return self.found.result(competition=names, tests=share_tests.of_shares(self, names))
 
     def _leader(self) -> list[list[Span]]:
         leader = self.standings[0]
@@ -237,7 +238,6 @@ class Comparison(Shares):
         return {
             "gainers": [s.name for s in gains[:4]],
             "losers": [s.name for s in losses[:4]],
-            "confidence": self._confidence(gains, losses),
         }
 
     def _split(self, standing: Standing) -> None:
@@ -260,17 +260,6 @@ class Comparison(Shares):
             self.found.amount(
                 f"by_share/{standing.name}", rounded(abs(split.share)), "shares", "change of share × total at the end"
             )
-
-    def _confidence(self, gains: list[Standing], losses: list[Standing]) -> str:
-        """Tested: complete data, more than three frames, the same winner and loser if the start moves by one frame."""
-        flips = True
-        if len(self.frames) > 2 and gains and losses:
-            start, end = self.cells[self.frames[1]], self.cells[self.frames[-1]]
-            moved = {name: end.get(name, (0, 0))[1] - start.get(name, (0, 0))[1] for name in {*start, *end}}
-            flips = max(moved, key=lambda n: moved[n]) not in {s.name for s in gains[:3]} or min(
-                moved, key=lambda n: moved[n]
-            ) not in {s.name for s in losses[:3]}
-        return formulas.confidence(sum([bool(self.profile.gaps), len(self.frames) <= 3, flips]))
 
     def _coming_and_going(self) -> dict[str, Any]:
         presence = {row["entity"]: row for row in self.found.rows("presence")}

@@ -76,41 +76,54 @@ def split_change(first: float, last: float, first_total: float, last_total: floa
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """Index per part of the year (100 = trend), strength F in 0..1, and each single deviation as an index."""
+    """Index per part of the year (100 = trend), strength F in 0..1, and each single deviation as an index.
+
+    ``additive``: with values of zero or below, deviations are differences; an index is then 100 plus the deviation in
+    percent of the mean of all values.
+    """
 
     index: dict[int, float]
     strength: float
-    cycles: int
+    cycles: int  # full years of values
     single: list[tuple[int, int, float]]  # (position in the series, part of the year, index)
+    rest: list[tuple[int, float]]  # (position, what trend and season leave over)
+    additive: bool = False
 
 
 def season(values: Sequence[float], parts: Sequence[int], per_year: int) -> Season | None:
-    """Classical multiplicative decomposition with medians; ``parts`` numbers each value within its year.
+    """Classical decomposition with medians; ``parts`` numbers each value within its year.
 
     D = ln y − ln T with T the centred 2×12 mean (2×4 for quarters); S = median of D per part, centred; index = 100·e^S;
     strength F = max(0, 1 − var(R) / var(S + R)), R = D − S (form of Wang, Smith & Hyndman 2006, who use STL).
-    None with a value ≤ 0 or fewer than three full cycles of D.
+    Additive, D = y − T, if a value is zero or below.  None with fewer than three full cycles or a mean ≤ 0.
     """
-    if per_year < 4 or len(values) < (MIN_CYCLES + 1) * per_year or min(values) <= 0:
+    if per_year < 4 or len(values) < MIN_CYCLES * per_year:
+        return None
+    mean, additive = sum(values) / len(values), min(values) <= 0
+    if mean <= 0:
         return None
     half = per_year // 2
     deviations: list[tuple[int, int, float]] = []
     for i in range(half, len(values) - half):
         window = values[i - half : i + half + 1]
         trend = (sum(window) - 0.5 * (window[0] + window[-1])) / per_year
-        deviations.append((i, parts[i], math.log(values[i]) - math.log(trend)))
+        deviations.append((i, parts[i], (values[i] - trend) / mean if additive else math.log(values[i] / trend)))
     found = sorted({part for _, part, _ in deviations})
     if len(found) != per_year:
         return None
     medians = {part: median(d for _, p, d in deviations if p == part) for part in found}
     centre = sum(medians.values()) / per_year
     seasonal = {part: value - centre for part, value in medians.items()}
-    rest = [d - seasonal[part] for _, part, d in deviations]
+    rest = [(i, d - seasonal[part]) for i, part, d in deviations]
     spread = variance([d for _, _, d in deviations])
-    strength = max(0.0, 1 - variance(rest) / spread) if spread > 0 else 0.0
-    index = {part: 100 * math.exp(value) for part, value in seasonal.items()}
-    single = [(i, part, 100 * math.exp(d)) for i, part, d in deviations]
-    return Season(index, strength, len(deviations) // per_year, single)
+    strength = max(0.0, 1 - variance([r for _, r in rest]) / spread) if spread > 0 else 0.0
+
+    def as_index(deviation: float) -> float:
+        return 100 * (1 + deviation) if additive else 100 * math.exp(deviation)
+
+    index = {part: as_index(value) for part, value in seasonal.items()}
+    single = [(i, part, as_index(d)) for i, part, d in deviations]
+    return Season(index, strength, len(values) // per_year, single, rest, additive)
 
 
 def strength_word(strength: float) -> str:
@@ -145,8 +158,3 @@ def volatility(values: Sequence[float], per_year: int) -> float | None:
     if len(values) < 13 or min(values) <= 0:
         return None
     return stdev(b / a - 1 for a, b in itertools.pairwise(values)) * math.sqrt(per_year) * 100
-
-
-def confidence(failures: int) -> str:
-    """High if every test is passed, medium if one fails, low if more do."""
-    return ("high", "medium")[failures] if failures < 2 else "low"

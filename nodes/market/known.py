@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.nodes.data.models import Profile
+from holdfast.nodes.market import confidence
 from holdfast.nodes.market.findings import profile_in
 from holdfast.nodes.report.document import Fact, Level, Section
 
-FAILURES: dict[str, int] = {"high": 0, "medium": 1, "low": 2}
+_BESIDE = ("competition", "season", "forecast", "breaks", "panel")
 
 
 class Known:
@@ -22,9 +23,9 @@ class Known:
         self._facts = {fact.id: fact for section in sections for fact in section.facts}
         self._beside: dict[str, Any] = {"levels": {}}
         for value in results:
-            beside = ("competition", "season", "confidence", "panel")
-            self._beside |= {key: value[key] for key in beside if key in value}
+            self._beside |= {key: value[key] for key in _BESIDE if key in value}
             self._beside["levels"] |= value.get("levels") or {}
+        self._tests = confidence.tests_in(results)
         self.used: dict[str, Fact] = {}
 
     def fact(self, name: str) -> Fact | None:
@@ -49,7 +50,7 @@ class Known:
         return float(fact.value) if fact and isinstance(fact.value, int | float) else None
 
     def beside(self, key: str) -> dict[str, Any]:
-        """``competition``, ``season``, ``panel`` or ``levels``; empty if no analysis gave it."""
+        """``competition``, ``season``, ``forecast``, ``breaks``, ``panel`` or ``levels``; empty if none gave it."""
         value = self._beside.get(key) or {}
         return value if isinstance(value, dict) else {}
 
@@ -57,19 +58,11 @@ class Known:
         """A name or date that the analyses of levels speak of; empty if they speak of none."""
         return str(self.beside("levels").get(key, ""))
 
-    def confidence(self, tested: str | None, *, more: int = 0) -> Level:
-        """The tested level, lowered by one for each further doubt and for an assumed measure."""
-        assumed = any(self.profile.roles.measure.column in text for text in self.profile.roles.assumptions)
-        failures = FAILURES.get(tested or "medium", 1) + more + assumed
-        return "high" if failures == 0 else "medium" if failures == 1 else "low"
-
     @property
     def flips(self) -> bool:
         """Whether growth of the whole and growth like for like point in opposite directions."""
         return any(told["flips"] for told in self.beside("panel").values())
 
-    @property
-    def size_confidence(self) -> str | None:
-        """As ``market_overview`` tested it."""
-        value = self._beside.get("confidence")
-        return value if isinstance(value, str) else None
+    def confidence(self, *findings: str) -> Level:
+        """The level that tests of these findings gave, the lowest of several; what nobody tested is low."""
+        return confidence.least_sure(self._tests[key].level if key in self._tests else "low" for key in findings)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.nodes.market import figures, words
+from holdfast.nodes.market import figures, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import Level, Levels
 from holdfast.nodes.report.document import Fact, Span
 
 
 def write_comparison(found: Findings) -> dict[str, Any]:
-    """Who changed how much: from each start and from the common one; returns the names it speaks of."""
+    """Who changed how much: from each start and from the common one; returns the names it speaks of, and tests."""
     levels = Levels(found)
     ordered = levels.ordered(levels.shown)
     if not ordered:
         found.say("There are too few periods to compare changes.")
-        return {}
+        return {"levels": {}}
     found.say(
         "Compared are changes of {name}: levels have no market share and no concentration (HHI), since they cannot be"
         " summed.",
@@ -28,20 +28,18 @@ def write_comparison(found: Findings) -> dict[str, Any]:
     common = _common(levels)
     _change_table(levels, ordered)
     _change_chart(levels, ordered)
-    return _spoken_of(levels, ordered, common)
+    return {"levels": _spoken_of(levels, ordered, common), "tests": level_tests.of_changes(levels)}
 
 
 def _spoken_of(levels: Levels, ordered: list[tuple[Level, float]], common: list[tuple[Level, float]]) -> dict[str, Any]:
-    """Names and dates for the summary; ``holds``: the best stays the best from the common start."""
+    """Names and dates for the summary."""
     best, fell = ordered[0], ordered[-1]
-    moved = levels.ordered([level.since(levels.start) for level, _ in ordered])
     names_of = {
         "best": best[0].name,
         "best_rose": best[1] >= 0,
         "best_from": levels.when(best[0].periods[0]),
         "until": levels.when(best[0].periods[-1]),
         "start": levels.when(levels.start),
-        "holds": bool(moved) and moved[0][0].name == best[0].name,
     }
     if fell[1] < 0:
         names_of |= {"fell": fell[0].name, "fell_from": levels.when(fell[0].periods[0])}

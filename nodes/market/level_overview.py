@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from holdfast.nodes.market import figures, words
+from holdfast.nodes.market import figures, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import MOST_LINES, Level, Levels
 from holdfast.nodes.report.document import Span
 
 
 def write_overview(found: Findings) -> dict[str, Any]:
-    """What is measured, why it is not summed, where each stands now; returns the names at the two ends."""
+    """What is measured, why it is not summed, where each stands now; returns the names at the two ends, and tests."""
     levels = Levels(found)
     found.say(
         f"{{name}} is a level, not an amount: such values (prices, rates, scores) cannot be summed over {levels.many}"
@@ -37,7 +37,7 @@ def write_overview(found: Findings) -> dict[str, Any]:
     found.rows("levels")
     _level_table(levels)
     _rebased_chart(levels)
-    return _ends(levels)
+    return {"levels": _ends(levels), "tests": level_tests.of_overview(levels)}
 
 
 def _ends(levels: Levels) -> dict[str, Any]:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.nodes.market import figures, formulas, words
+from holdfast.nodes.market import figures, formulas, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
 from holdfast.nodes.report.document import Span
 
 
 def write_trends(found: Findings) -> dict[str, Any]:
-    """How deep each fell from a peak and how much it swung; returns the names it speaks of."""
+    """How deep each fell from a peak and how much it swung; returns the names it speaks of, and tests."""
     levels = Levels(found)
     if not levels.ratio:
         found.say(
             "Falls from a peak and volatility are not given: they need values above zero that can be divided by one"
             " another."
         )
-        return {}
+        return {"levels": {}}
     falls = [(level, fall) for level in levels.shown if (fall := formulas.drawdown(level.values)) and fall.percent < 0]
     falls.sort(key=lambda pair: (pair[1].percent, pair[0].name))
     if not falls:
         found.say("No value fell below an earlier one.")
-        return {}
+        return {"levels": {}}
     found.paragraph([_fell(levels, *pair, first=i == 0) for i, pair in enumerate(falls[:2])])
     swings = _swings(levels)
     rows = [
@@ -49,9 +49,10 @@ def write_trends(found: Findings) -> dict[str, Any]:
     _fall_chart(levels, falls)
     _swing_chart(levels, swings)
     _distance_chart(levels)
-    found.say("A season is not computed for levels, and no forecast is given: the last value is the best known.")
+    found.say("A season is not computed for levels.")
     swung = list(swings)
-    return {"deepest": falls[0][0].name, **({"most_swing": swung[0], "least_swing": swung[-1]} if swung else {})}
+    named = {"deepest": falls[0][0].name, **({"most_swing": swung[0], "least_swing": swung[-1]} if swung else {})}
+    return {"levels": named, "tests": level_tests.of_swings(levels)}
 
 
 def _fell(levels: Levels, level: Level, fall: formulas.Drawdown, *, first: bool) -> list[Span]:

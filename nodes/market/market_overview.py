@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import figures, formulas, level_overview, levels, panel, words
+from holdfast.nodes.market import confidence, figures, formulas, level_overview, levels, panel, words
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
@@ -49,7 +49,7 @@ def _write(profile: Profile, panels: list[panel.Seen], ctx: TaskContext) -> dict
         queries = {**QUERIES, **levels.QUERIES}
         found = Findings(profile, "market_overview", "Market overview", queries, engine)
         if profile.roles.measure.kind == "intensive":
-            return found.result(levels=level_overview.write_overview(found))
+            return found.result(**level_overview.write_overview(found))
         return Overview(found, panels).write()
 
 
@@ -66,15 +66,13 @@ class Overview:
         self.sizes = [row for row in found.rows("size", frame=self.frame, per=self.per) if row["frame"] in complete]
 
     def write(self) -> dict[str, Any]:
-        """Text, table and charts; beside the section the confidence that was tested."""
-        level = formulas.confidence(0)
+        """Text, table and charts; beside the section what was tested of its findings."""
         if self.sizes:
             lead = [seen for seen in self.panels if seen.flips]
             for seen in (*lead, *(seen for seen in self.panels if seen not in lead)):
                 self.found.borrow(list(seen.facts.values()))
                 self.found.paragraph(seen.sentences())
             self.found.paragraph(self._direction())
-            level = self._confidence()
         self.found.paragraph(self._everything())
         self.found.paragraph(self._incomplete())
         if len(self.sizes) >= 2:
@@ -82,7 +80,7 @@ class Overview:
             self._size_chart()
         if self.profile.roles.time.grain == "month" and self.frame == "year" and self.profile.periods >= 24:
             self._course_chart()
-        return self.found.result(confidence=level)
+        return self.found.result(tests=self._tests())
 
     def when(self, row: Row) -> str:
         """A frame's name."""
@@ -152,14 +150,46 @@ class Overview:
         )
         return [say(template, high=self.when(high), most=self.total(high), low=self.when(low), least=self.total(low))]
 
-    def _confidence(self) -> str:
-        """Tested: complete data, more than three cycles, and a direction that holds when the start moves by one."""
-        whole, moved = (
-            self.yearly_growth(self.sizes),
-            self.yearly_growth(self.sizes[1:]) if len(self.sizes) > 3 else None,
-        )
-        flips = whole is None or moved is None or (whole > 0) != (moved > 0)
-        return formulas.confidence(sum([bool(self.profile.gaps), len(self.sizes) <= 3, flips]))
+    def _tests(self) -> dict[str, Any]:
+        """Direction, extremes and the young year, each again with the start moved by one period."""
+        one_panel = not any(seen.flips for seen in self.panels)
+        tests = {
+            "size": confidence.judge(self.profile, "Size and growth", self._growth_holds(), complete=one_panel),
+            "extremes": confidence.judge(self.profile, "Highest and lowest", self._extremes_hold(), complete=one_panel),
+            "rows": confidence.judge(self.profile, "What the figures rest on", True),
+        }
+        if part := self.profile.partial_last:
+            tests["young_year"] = confidence.judge(
+                self.profile, f"The part of {part.year}", self._young_holds(), complete=False, cycles=part.periods
+            )
+        if self.panels:
+            signs = {seen.like_for_like > 0 for seen in self.panels}
+            holds = len(signs) == 1 if len(self.panels) > 1 else None
+            tests["panel"] = confidence.judge(self.profile, "Growth like for like", holds, complete=False)
+        return tests
+
+    def _growth_holds(self) -> bool | None:
+        moved = self.yearly_growth(self.sizes[1:]) if len(self.sizes) > 3 else None
+        return confidence.same_sign(self.yearly_growth(self.sizes), moved)
+
+    def _extremes_hold(self) -> bool | None:
+        later = self.sizes[1:]
+        return all(pick(self.sizes, key=_total) is pick(later, key=_total) for pick in (max, min)) if later else None
+
+    def _young_holds(self) -> bool | None:
+        """Whether the young year's change keeps its sign without its first period; None with a single one."""
+        part = self.profile.partial_last
+        if not part or self.profile.roles.time.grain == "year" or part.periods < 2:
+            return None
+        totals = {row["period"]: row["total"] for row in self.found.rows("course")}
+        held = [day for day in totals if part.first <= day <= part.last]
+        pairs = [
+            (totals[day], before) for day in held if (before := totals.get(f"{part.year - 1}{day[4:]}")) is not None
+        ]
+        if len(pairs) < 2:
+            return None
+        changes = [now - before for now, before in pairs]
+        return bool((sum(changes) > 0) == (sum(changes[1:]) > 0))
 
     def _everything(self) -> list[list[Span]]:
         row, grain = self.found.rows("everything")[0], self.profile.roles.time.grain
@@ -357,3 +387,7 @@ class Overview:
         if start is low:
             return f"The 12-month mean rose by {by} from its low in {names[0]} to its high in {names[1]}"
         return f"The 12-month mean fell by {by} from its high in {names[0]} to its low in {names[1]}"
+
+
+def _total(row: Row) -> float:
+    return float(row["total"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import scope_words, words
+from holdfast.nodes.market import backtest, confidence, scope_words, words
 from holdfast.nodes.market.findings import profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Block, Bullet, Bullets, Heading, Paragraph, Section, Table
@@ -34,15 +35,53 @@ FORMULAS_OF_AMOUNTS = [
         (
             "logarithm of each value less that of the centred 2×12 mean; median per month, centred; index = 100·e^S;"
             " strength = max(0, 1 − var(R) / var(S + R)), in the form of Wang, Smith and Hyndman (2006), with a"
-            " classical decomposition; from 0.64 strong, from 0.3 moderate†"
+            " classical decomposition; from 0.64 strong, from 0.3 moderate†; at least three full years; with values of"
+            " zero or below differences take the place of logarithms"
         ),
     ),
     ("Entry and exit", "none in the first complete period and at least 0.1 % in the last†, and the reverse"),
     (
-        "Confidence",
+        "Change of level",
         (
-            "high if the data are complete, cover more than three periods and the finding holds when the start moves by"
-            " one; medium if one of these fails, low if two do†"
+            "median of the next 12 months less median of the last 12 (8 quarters, 5 years), of seasonally adjusted"
+            " logarithms, less the drift of the median slope (Theil 1950, Sen 1968); told from 4 robust standard"
+            f" deviations and 10{words.NBSP}% on†, three at the most; its size is that of the medians as the file"
+            " has them"
+        ),
+    ),
+    (
+        "Far from trend and season",
+        "modified z-score (R − median) / (1.483 × median absolute deviation), beyond 3.5 (Iglewicz and Hoaglin 1993)",
+    ),
+    (
+        "Forecast",
+        (
+            "seven methods from the last value to exponential smoothing (Hyndman and Athanasopoulos 2021), tested from"
+            " at least eight points in the past, each knowing only what came before it; up to 12 months or 2 years and"
+            f" a quarter of the history ahead; the simplest within 5{words.NBSP}% of the smallest error is taken†;"
+            " where a method carries growth on, it carries half of the last year’s†"
+        ),
+    ),
+    (
+        "Error and band",
+        (
+            "wMAPE = sum of absolute errors / sum of absolute values; MASE = mean absolute error / mean absolute change"
+            f" on the year before (Hyndman and Koehler 2006); the 80{words.NBSP}% band runs from the 10{words.NBSP}% to"
+            f" the 90{words.NBSP}% quantile of past errors, of sums for a sum"
+        ),
+    ),
+    (
+        "No forecast",
+        (
+            f"below 24 months or 8 years, above 30{words.NBSP}% of wMAPE, with a change of level in the last year (of"
+            f" yearly figures the last three), with more than 10{words.NBSP}% of the periods missing†"
+        ),
+    ),
+    (
+        "Watch date",
+        (
+            "two neighbours among the six largest whose shares, on straight lines through the last five years (median"
+            " slopes), change places within three years†"
         ),
     ),
 ]
@@ -51,6 +90,13 @@ FORMULAS_OF_LEVELS = [
     ("A year", "(last / first)^(12 / months) − 1"),
     ("Deepest fall", "lowest value against the highest before it (maximum drawdown)"),
     ("Volatility", "standard deviation of the changes from period to period × √(periods per year)"),
+    (
+        "Band",
+        (
+            f"the last value with the 10{words.NBSP}% and 90{words.NBSP}% quantiles of how values changed over the same"
+            " time in at least eight past tests"
+        ),
+    ),
 ]
 
 
@@ -72,6 +118,7 @@ async def method(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> 
         *_assumptions(profile),
         Heading(text="Formulas"),
         _formulas(profile),
+        *_tests(inputs),
         Paragraph(spans=say("† Our own convention. Rounded parts need not add up to their total.")),
     ]
     return Section(id="method", title="Method", blocks=blocks).model_dump(mode="json")
@@ -113,6 +160,28 @@ def _assumptions(profile: Profile) -> list[Block]:
         return []
     items = [Bullet(spans=say("{text}", text=text)) for text in texts]
     return [Heading(text="Assumptions and answers"), Bullets(items=items)]
+
+
+def _tests(inputs: Mapping[str, Any]) -> list[Block]:
+    """What was tested of each finding, as the analyses tell it."""
+    found = confidence.tests_in([value for value in inputs.values() if isinstance(value, dict)])
+    if not found:
+        return []
+    rule = (
+        f"A finding is of high confidence if the data are complete, cover more than {words.spelled(confidence.CYCLES)}"
+        " cycles (years) and it holds when the start moves by one period; of medium confidence if one of these fails;"
+        " of low confidence if more do or if it rests on an assumed role. What one period shows alone is compared with"
+        f" the period before. A band that held less than {backtest.LEAST_COVERAGE:.0f}{words.NBSP}% of past values"
+        " counts as one more failure†. Advice is no surer than the least sure finding it rests on."
+    )
+    rows = sorted(grounds.words for grounds in found.values())
+    table = Table(
+        caption="What was tested of each finding",
+        columns=list(confidence.COLUMNS),
+        numeric=[False, False, True, False, False, False],
+        rows=rows,
+    )
+    return [Heading(text="Confidence"), Paragraph(spans=say("{rule}", rule=rule)), table]
 
 
 def _formulas(profile: Profile) -> Bullets:

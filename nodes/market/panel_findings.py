@@ -34,7 +34,7 @@ def headline(known: Known) -> Finding | None:
         f" is over the {{steady}} {panel.many} that report throughout. The whole {words.moved(told['whole'])}"
         f" {{whole}}, but with {{now}} {panel.many} in the file instead of {{before}}."
     )
-    return say(template, measure=measure_of(known), **facts), known.confidence("medium")
+    return say(template, measure=measure_of(known), **facts), known.confidence("panel")
 
 
 def fix_panel(known: Known) -> Advice | None:
@@ -53,6 +53,6 @@ def fix_panel(known: Known) -> Advice | None:
         because,
         f"the sign of growth differs between all {panel.many} and those that report throughout",
         f"earlier figures of the {panel.many} that came later",
-        "high",
+        known.confidence("panel"),
         FIRST,
     )

@@ -18,7 +18,7 @@ _OPENING = re.compile(
     r"(research|analysis|overview|study|report)(\s+(report|study|analysis))?\s+(on|about|of|for|into)\s+",
     re.IGNORECASE,
 )
-ANALYSES = ("market_overview", "competitor_analysis", "trends_analysis")
+ANALYSES = ("market_overview", "competitor_analysis", "trends_analysis", "forecast")
 _FOUND = ("profile_data", *ANALYSES)
 # id and type, name, description, dependencies, minutes (0: as long as reading takes); the last depends on all
 STEPS: list[tuple[str, str, str, tuple[str, ...], float]] = [
@@ -27,6 +27,7 @@ STEPS: list[tuple[str, str, str, tuple[str, ...], float]] = [
     ("market_overview", "Market overview", "Size, growth and course", ("profile_data",), 0.05),
     ("competitor_analysis", "Competitor analysis", "Shares, gains and losses, concentration", ("profile_data",), 0.05),
     ("trends_analysis", "Trends analysis", "Direction, seasons, highs and lows", ("profile_data",), 0.05),
+    ("forecast", "Forecast", "The next year by back-test, or why none is given", ("profile_data",), 0.05),
     ("recommendations", "Recommendations", "Advice that the figures bear out", _FOUND, 0.02),
     ("summary", "Executive summary", "Five findings with their confidence", (*_FOUND, "recommendations"), 0.02),
     ("method", "Method", "How each figure was made", _FOUND, 0.02),

@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data import names
-from holdfast.nodes.market import formulas, words
+from holdfast.nodes.market import formulas, recommendations_ahead, words
 from holdfast.nodes.market.advice import Advice, ordered
 from holdfast.nodes.market.findings import joined, say
 from holdfast.nodes.market.known import Known
@@ -68,7 +68,7 @@ def _share_targets(known: Known) -> Advice | None:
         because,
         rule,
         f"two years of growth above {SLOW:.0f}{words.NBSP}%",
-        known.confidence(competition.get("confidence")),
+        known.confidence("size", "moves"),
     )
 
 
@@ -102,39 +102,8 @@ def _study_gainer(known: Known) -> Advice | None:
         because,
         "the largest gainer gained more by share than with the market",
         "a year in which it loses share",
-        known.confidence(competition.get("confidence")),
+        known.confidence("moves"),
     )
-
-
-def _season(known: Known) -> Advice | None:
-    strength, season = known.number("trends_analysis.strength"), known.beside("season")
-    facts = known.facts(
-        strength="trends_analysis.strength", above="trends_analysis.best_above", below="trends_analysis.worst_below"
-    )
-    if strength is None or facts is None or not season or known.profile.harm:
-        return None
-    because = say(
-        f"{season['best']} is {{above}} above the trend and {season['worst']} {{below}} below, with a strength of"
-        " {strength}.",
-        **facts,
-    )
-    if strength >= formulas.STRONG:
-        return Advice(
-            f"Supplier: time stock for {season['best']} and promotions for {season['worst']}",
-            because,
-            f"seasonal strength of at least {formulas.STRONG}",
-            f"a strength below {formulas.STRONG}",
-            known.confidence("high" if season["cycles"] > 3 else "medium"),
-        )
-    if strength < formulas.MODERATE:
-        return Advice(
-            "Supplier: do not plan capacity round the season",
-            because,
-            f"seasonal strength below {formulas.MODERATE}",
-            f"a strength above {formulas.STRONG}",
-            known.confidence("high" if season["cycles"] > 3 else "medium"),
-        )
-    return None
 
 
 def _dependence(known: Known) -> Advice | None:
@@ -156,7 +125,7 @@ def _dependence(known: Known) -> Advice | None:
         because,
         rule,
         "an HHI below 1,800 with a smaller leader",
-        known.confidence("high"),
+        known.confidence("leader", "concentration"),
     )
 
 
@@ -173,7 +142,7 @@ def _wait_for_year(known: Known) -> Advice | None:
         because,
         "the last year is incomplete",
         f"the missing {grain}s",
-        "high",
+        known.confidence("rows"),
     )
 
 
@@ -191,7 +160,7 @@ def _next_data(known: Known) -> Advice | None:
         because,
         "no column holds prices, revenue or costs",
         "such a column in the file",
-        "high",
+        known.confidence("rows"),
     )
 
 
@@ -212,7 +181,7 @@ def _common_start(known: Known) -> Advice | None:
         because,
         "not all begin in the same period",
         "earlier data for those that begin late",
-        "high",
+        known.confidence("level_common"),
     )
 
 
@@ -227,7 +196,7 @@ def _bear_falls(known: Known) -> Advice | None:
         because,
         f"a fall from a peak of more than 20{words.NBSP}%†",
         "a longer history without such a fall",
-        known.confidence("high"),
+        known.confidence("level_fall"),
     )
 
 
@@ -244,7 +213,7 @@ def _weigh_swings(known: Known) -> Advice | None:
         because,
         "the largest volatility is at least 1.5 times the smallest†",
         "volatilities that draw level",
-        known.confidence("high"),
+        known.confidence("level_swing"),
     )
 
 
@@ -258,7 +227,7 @@ def _next_volumes(known: Known) -> Advice | None:
         because,
         "the only measure cannot be summed",
         "a column of amounts in the file",
-        "high",
+        known.confidence("rows"),
     )
 
 
@@ -267,7 +236,9 @@ AMOUNTS: list[Callable[[Known], Advice | None]] = [
     _share_targets,
     _study_gainer,
     _dependence,
-    _season,
+    recommendations_ahead.watch_date,
+    recommendations_ahead.season,
+    recommendations_ahead.scenarios,
     _wait_for_year,
     _next_data,
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from holdfast.nodes.market import words
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.known import Known
+from holdfast.nodes.market.summary_outlook import outlook
 from holdfast.nodes.report.document import Fact, Level, Span
 
 Finding = tuple[list[Span], Level]
@@ -38,7 +39,7 @@ def _size(known: Known) -> Finding | None:
             facts |= {"growth": growth, "start": start}
         template += "."
     template += _so_what_of_growth(known)
-    return say(template, **facts), known.confidence(known.size_confidence)
+    return say(template, **facts), known.confidence("size")
 
 
 def _place(known: Known) -> str:
@@ -91,7 +92,7 @@ def _moves(known: Known) -> Finding | None:
             if profile.roles.entity.company
             else " The mix has changed more than one total shows."
         )
-    return say(template, up=up, down=down, **facts), known.confidence(competition.get("confidence"))
+    return say(template, up=up, down=down, **facts), known.confidence("moves")
 
 
 def _concentration(known: Known) -> Finding | None:
@@ -110,10 +111,10 @@ def _concentration(known: Known) -> Finding | None:
         facts["cr4"] = cr4
     elif share := known.fact(f"competitor_analysis.share_last/{leader}"):
         template += "; {leader} holds {share}."
-        return say(template, **facts, leader=leader, share=share), known.confidence("high")
+        return say(template, **facts, leader=leader, share=share), known.confidence("concentration")
     if entity.company:
         template += f" Counted are {entity.plural}, not their owners."
-    return say(template, **facts), known.confidence("medium" if entity.company else "high")
+    return say(template, **facts), known.confidence("concentration")
 
 
 def _entry(known: Known) -> Finding | None:
@@ -132,7 +133,7 @@ def _entry(known: Known) -> Finding | None:
         parts.append(sentence if parts else f"**{sentence}**")
     if not parts:
         return None
-    return say(" ".join([*parts, "Absent from the file need not mean gone."]), **facts), known.confidence("medium")
+    return say(" ".join([*parts, "Absent from the file need not mean gone."]), **facts), known.confidence("entry")
 
 
 def _overtaking(known: Known) -> Finding | None:
@@ -153,7 +154,7 @@ def _overtaking(known: Known) -> Finding | None:
         f"**{{upper}} overtook {{lower}} in {crossing['since']} and has stayed above.** In {last} they had {{one}} and"
         " {other}."
     )
-    return say(template, upper=crossing["upper"], lower=crossing["lower"], **facts), known.confidence("high")
+    return say(template, upper=crossing["upper"], lower=crossing["lower"], **facts), known.confidence("overtaking")
 
 
 def _young_year(known: Known) -> Finding | None:
@@ -175,7 +176,7 @@ def _young_year(known: Known) -> Finding | None:
         f"{words.counted(part.periods, known.profile.roles.time.grain).capitalize()} of {part.usual} cannot stand for a"
         " year; plan on complete ones."
     )
-    return say(template, **facts), "low" if part.periods <= 3 else "medium"
+    return say(template, **facts), known.confidence("young_year")
 
 
 def _season(known: Known) -> Finding | None:
@@ -200,7 +201,7 @@ def _season(known: Known) -> Finding | None:
         if season["word"] == "weak"
         else ""
     )
-    return say(template, **facts), known.confidence("high" if season["cycles"] > 3 else "medium")
+    return say(template, **facts), known.confidence("season")
 
 
 def _extremes(known: Known) -> Finding | None:
@@ -217,7 +218,7 @@ def _extremes(known: Known) -> Finding | None:
         low=low,
         most=most,
         least=least,
-    ), known.confidence(known.size_confidence)
+    ), known.confidence("extremes")
 
 
 def _total_of(known: Known, name: str) -> Fact | None:
@@ -239,7 +240,7 @@ def _run(known: Known) -> Finding | None:
             " one starts from."
         )
         places["means"] = means
-    return say(template, **places), known.confidence(known.size_confidence)
+    return say(template, **places), known.confidence("run")
 
 
 def _not_named(known: Known) -> Finding | None:
@@ -252,7 +253,7 @@ def _not_named(known: Known) -> Finding | None:
             " every ranking.",
             rows=rows,
         ),
-        "high",
+        known.confidence("rows"),
     )
 
 
@@ -270,7 +271,7 @@ def basis(known: Known) -> Finding | None:
     places: dict[str, Fact | str] = {"rows": rows, "measure": measure_of(known), **({"unit": unit} if unit else {})}
     return say(
         f"**Everything rests on {{rows}} rows and one measure, {{measure}}.** {told}", **places
-    ), known.confidence("high" if unit else "medium")
+    ), known.confidence("rows")
 
 
 AMOUNTS: list[Writer] = [
@@ -278,6 +279,7 @@ AMOUNTS: list[Writer] = [
     _moves,
     _concentration,
     _entry,
+    outlook,
     _young_year,
     _season,
     _overtaking,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.known import Known
 from holdfast.nodes.market.summary_amounts import Finding, Writer, basis, measure_of
+from holdfast.nodes.market.summary_outlook import level_outlook
 from holdfast.nodes.report.document import Fact
 
 
@@ -30,7 +31,7 @@ def _level_change(known: Known) -> Finding | None:
     if rate := known.fact(f"competitor_analysis.yearly/{best}"):
         template += " That is {rate} a year. One start and one end decide it."
         places["rate"] = rate
-    return say(template, **places), known.confidence("high" if levels["holds"] else "medium")
+    return say(template, **places), known.confidence("level_change")
 
 
 def _level_common(known: Known) -> Finding | None:
@@ -49,8 +50,8 @@ def _level_common(known: Known) -> Finding | None:
     )
     if known.level_name("late"):
         template += " {late} begins only then: compare all from there."
-        return say(template, best=best, worst=worst, late=levels["late"], **facts), known.confidence("high")
-    return say(template, best=best, worst=worst, **facts), known.confidence("high")
+        return say(template, best=best, worst=worst, late=levels["late"], **facts), known.confidence("level_common")
+    return say(template, best=best, worst=worst, **facts), known.confidence("level_common")
 
 
 def _level_worst(known: Known) -> Finding | None:
@@ -72,7 +73,7 @@ def _level_worst(known: Known) -> Finding | None:
         " start decides: from a later one the sign may differ.",
         worst=worst,
         **facts,
-    ), known.confidence("medium")
+    ), known.confidence("level_worst")
 
 
 def _level_fall(known: Known) -> Finding | None:
@@ -85,7 +86,7 @@ def _level_fall(known: Known) -> Finding | None:
         " be so again.",
         name=name,
         fall=fact,
-    ), known.confidence("high")
+    ), known.confidence("level_fall")
 
 
 def _level_swing(known: Known) -> Finding | None:
@@ -104,7 +105,7 @@ def _level_swing(known: Known) -> Finding | None:
         most=most,
         least=least,
         **facts,
-    ), known.confidence("high")
+    ), known.confidence("level_swing")
 
 
 def _level_limit(known: Known) -> Finding | None:
@@ -118,7 +119,7 @@ def _level_limit(known: Known) -> Finding | None:
             measure=measure_of(known),
             rows=rows,
         ),
-        "high",
+        known.confidence("rows"),
     )
 
 
@@ -133,7 +134,7 @@ def _level_extremes(known: Known) -> Finding | None:
         f"**The highest value was {{high}} ({{top}}, {levels['highest_when']}), the lowest {{low}} ({{bottom}},"
         f" {levels['lowest_when']}).** Between them lies what to be ready for."
     )
-    return say(template, top=levels["highest"], bottom=levels["lowest"], **facts), known.confidence("high")
+    return say(template, top=levels["highest"], bottom=levels["lowest"], **facts), known.confidence("level_extremes")
 
 
 LEVELS: list[Writer] = [
@@ -141,6 +142,7 @@ LEVELS: list[Writer] = [
     _level_common,
     _level_fall,
     _level_swing,
+    level_outlook,
     _level_limit,
     _level_worst,
     _level_extremes,

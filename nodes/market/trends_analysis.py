@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import itertools
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import figures, formulas, level_swings, levels, words
+from holdfast.nodes.market import confidence, figures, formulas, level_swings, levels, shifts, words
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
+from holdfast.nodes.market.series import PER_YEAR, Series, usable
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Span
+
+LEAST_SEASON = 0.05  # points of the index between the highest and the lowest part of the year
 
 QUERIES = {
     "periods": "SELECT period, sum(value) AS total FROM cells GROUP BY period ORDER BY period",
@@ -34,7 +36,7 @@ def _write(profile: Profile, ctx: TaskContext) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
         found = Findings(profile, "trends_analysis", "Trends analysis", {**QUERIES, **levels.QUERIES}, engine)
         if profile.roles.measure.kind == "intensive":
-            return found.result(levels=level_swings.write_trends(found))
+            return found.result(**level_swings.write_trends(found))
         return Trends(found).write()
 
 
@@ -45,13 +47,20 @@ class Trends:
         self.found, self.profile = found, found.profile
         self.grain = self.profile.roles.time.grain
         self.name = words.quoted(self.profile.roles.measure.column)
+        self.series: Series | None = None  # of which ``season`` is the season
+        self.season: formulas.Season | None = None
+        self.tests: dict[str, Any] = {}
 
     def write(self) -> dict[str, Any]:
-        """Direction, season, extremes."""
+        """Direction, season, changes of level, extremes; beside the section what was tested of them."""
         self.found.paragraph(self._direction())
         season = self._season()
+        series = usable(self.profile, self.found.rows("periods"))
+        dates = shifts.write_breaks(self.found, series, "periods") if series else []
+        if self.season and self.series:
+            shifts.write_outliers(self.found, self.series, self.season, "periods")
         self.found.paragraph(self._extremes())
-        return self.found.result(season=season)
+        return self.found.result(season=season, breaks={"dates": dates} if dates else {}, tests=self.tests)
 
     def _direction(self) -> list[list[Span]]:
         """Runs of growth and decline between complete frames."""
@@ -61,6 +70,9 @@ class Trends:
         if len(sizes) < 3 or min(row["total"] for row in sizes) <= 0:
             return []
         ups = sum(b["total"] > a["total"] for a, b in itertools.pairwise(sizes))
+        later = ups - (sizes[1]["total"] > sizes[0]["total"])
+        holds = (2 * ups > len(sizes) - 1) == (2 * later > len(sizes) - 2)
+        self.tests["run"] = confidence.judge(self.profile, "Rises and falls", holds)
         rises = self.found.count("rises", ups, "sizes", "counted in the rows")
         steps = self.found.count("steps", len(sizes) - 1, "sizes", "counted in the rows")
         result = [
@@ -112,23 +124,31 @@ class Trends:
             self.found.say("The file has yearly figures: a season cannot be seen in them.")
             return {}
         rows = self.found.rows("periods")
-        per_year = 12 if self.grain == "month" else 4
+        per_year = PER_YEAR[self.grain]
         whole = not self.profile.gaps and per_year == self.profile.per_frame
-        parts = [(dt.date.fromisoformat(row["period"]).month - 1) * per_year // 12 + 1 for row in rows]
-        season = formulas.season([row["total"] for row in rows], parts, per_year) if whole else None
-        if season is None:
+        self.series = Series(self.grain, [row["period"] for row in rows], [row["total"] for row in rows])
+        values, parts = self.series.values, self.series.parts
+        self.season = formulas.season(values, parts, per_year) if whole else None
+        if self.season is None:
             self.found.say(
-                f"A season is not given: that takes at least three full cycles of {self.grain}s without gaps or zeros."
+                f"A season is not given: that takes at least three full cycles of {self.grain}s without gaps and a mean"
+                " above zero."
             )
             return {}
-        return self._write_season(season, rows)
+        if max(self.season.index.values()) - min(self.season.index.values()) < LEAST_SEASON:
+            self.found.say(f"The {self.grain}s of a year do not differ: there is no season.")
+            return {}
+        moved = formulas.season(values[1:], parts[1:], per_year)
+        self.tests["season"] = confidence.judge(
+            self.profile, "Season", _said(moved) == _said(self.season) if moved else None, cycles=self.season.cycles
+        )
+        return self._write_season(self.season, rows)
 
     def _part(self, part: int, *, brief: bool = False) -> str:
         return f"Q{part}" if self.grain == "quarter" else words.MONTHS[part - 1][: 3 if brief else None]
 
     def _write_season(self, season: formulas.Season, rows: list[Row]) -> dict[str, Any]:
-        best, worst = (pick(season.index, key=lambda part: season.index[part]) for pick in (max, min))
-        word = formulas.strength_word(season.strength)
+        best, worst, word = _said(season)
         for part, value in season.index.items():
             self.found.fact(
                 f"season/{part}", value, "index", words.number(value), "periods", "seasonal index, 100 = trend"
@@ -142,9 +162,13 @@ class Trends:
         template = (
             f"The {self.grain}s have a {word} pattern (strength {{strength}} on a scale from 0 to 1)."
             f" {self._part(best)} is the highest with a seasonal index of {{high}} (100 is the trend),"
-            f" {self._part(worst)} the lowest with {{low}}; medians of {{cycles}} years."
+            f" {self._part(worst)} the lowest with {{low}}; it rests on {{cycles}} full years."
         )
-        cycles = self.found.count("cycles", season.cycles, "periods", "full years of the decomposition")
+        if season.additive:
+            template += (
+                " Some values are zero or below, so the index is 100 plus the difference in percent of the mean."
+            )
+        cycles = self.found.count("cycles", season.cycles, "periods", "full years of values")
         self.found.say(
             template, strength=strength, high=facts[f"season/{best}"], low=facts[f"season/{worst}"], cycles=cycles
         )
@@ -173,8 +197,9 @@ class Trends:
         title += "; the pattern is weak" if word == "weak" else ""
         self.found.percent("best_above", index[best] - 100, "periods", "seasonal index less 100")
         self.found.percent("worst_below", 100 - index[worst], "periods", "100 less seasonal index")
+        how = ", differences in % of the mean" if season.additive else ""
         subtitle = (
-            f"Seasonal index (100 = trend): bar = median of {season.cycles} years, dot = one year. Strength"
+            f"Seasonal index (100 = trend{how}): bar = median, dot = one year. Strength"
             f" {words.number(season.strength, 2)}. Axis not from zero."
         )
         cells = [[row["part"], row["label"]] for row in medians]
@@ -205,3 +230,9 @@ class Trends:
             f" {words.period(low['period'], self.grain)} with {{least}}."
         )
         return [say(template, most=most, least=least)]
+
+
+def _said(season: formulas.Season) -> tuple[int, int, str]:
+    """What the section says of a season: its highest and lowest part and the word for its strength."""
+    best, worst = (pick(season.index, key=lambda part: season.index[part]) for pick in (max, min))
+    return best, worst, formulas.strength_word(season.strength)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from holdfast.nodes.market.collect_data import collect_data
 from holdfast.nodes.market.competitor_analysis import competitor_analysis
+from holdfast.nodes.market.forecast import forecast
 from holdfast.nodes.market.market_overview import market_overview
 from holdfast.nodes.market.method import method
 from holdfast.nodes.market.profile_data import profile_data
@@ -14,6 +15,7 @@ from holdfast.nodes.market.trends_analysis import trends_analysis
 __all__ = [
     "collect_data",
     "competitor_analysis",
+    "forecast",
     "market_overview",
     "method",
     "profile_data",

@@ -29,6 +29,7 @@ ORDER = (
     "market_overview",
     "competitor_analysis",
     "trends_analysis",
+    "forecast",
     "recommendations",
     "data_quality",
     "method",

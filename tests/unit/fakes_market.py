@@ -80,7 +80,7 @@ async def run_analyses(
         if subtask["type"] in ("chart", "compile_report") or (only and subtask["type"] not in (*READING, *only)):
             continue
         kind = REGISTRY.get(subtask["type"])
-        inputs = {name: results[name] for name in subtask["dependencies"]}
+        inputs = {name: results[name] for name in subtask["dependencies"] if name in results}
         effects.recorded = {}
         context = TaskContext("task", subtask["id"], 1, effects)
         result = await kind.body(kind.validate(subtask["params"]), inputs, context)

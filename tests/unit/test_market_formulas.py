@@ -56,12 +56,35 @@ def test_a_pure_season_is_found_whole_and_strong() -> None:
     mean = math.exp(sum(map(math.log, pattern)) / 4)
     assert [season.index[part] for part in (1, 2, 3, 4)] == pytest.approx([100 * p / mean for p in pattern], rel=1e-9)
     assert season.strength == pytest.approx(1)
-    assert season.cycles == 4
+    assert season.cycles == 5
+    assert not season.additive
 
 
-def test_no_season_without_three_cycles_or_with_a_zero() -> None:
-    assert formulas.season([1.0] * 15, [i % 4 + 1 for i in range(15)], 4) is None
-    assert formulas.season([1.0] * 19 + [0.0], [i % 4 + 1 for i in range(20)], 4) is None
+def test_no_season_without_three_full_cycles_or_a_mean_above_zero() -> None:
+    assert formulas.season([1.0] * 11, [i % 4 + 1 for i in range(11)], 4) is None
+    assert formulas.season([1.0] * 12, [i % 4 + 1 for i in range(12)], 4) is not None
+    assert formulas.season([1.0, -1.0] * 10, [i % 4 + 1 for i in range(20)], 4) is None
+
+
+def test_with_zeros_the_season_is_a_difference_in_percent_of_the_mean() -> None:
+    pattern = [0.0, 30.0, 10.0, 20.0]  # mean 15: differences −15, 15, −5, 5
+    season = formulas.season(pattern * 5, [i % 4 + 1 for i in range(20)], 4)
+    assert season is not None
+    assert season.additive
+    assert [season.index[part] for part in (1, 2, 3, 4)] == pytest.approx([0, 200, 100 - 100 / 3, 100 + 100 / 3])
+    assert season.strength == pytest.approx(1)
+
+
+def test_what_is_left_over_is_the_deviation_less_its_median() -> None:
+    values = [100.0] * 20
+    values[10] = 150.0  # third part of the third year; the mean around it is 112.5, beside it 106.25 or 112.5
+    season = formulas.season(values, [i % 4 + 1 for i in range(20)], 4)
+    assert season is not None
+    rest = dict(season.rest)
+    centre = sum(math.log(season.index[part] / 100) for part in (1, 2, 3, 4))
+    assert centre == pytest.approx(0, abs=1e-12)
+    assert rest[10] == pytest.approx(math.log(150 / 112.5) - math.log(season.index[3] / 100))
+    assert max(rest, key=lambda at: rest[at]) == 10
 
 
 def test_drawdown_is_the_deepest_fall_from_an_earlier_peak() -> None:

@@ -28,7 +28,7 @@ def test_the_plan_is_a_dag_whose_analyses_may_run_side_by_side(tmp_path: Path) -
     assert subtasks == make_plan("Market research report on cars", [path])
     plan = {subtask["id"]: subtask for subtask in subtasks}
     assert plan["collect_data"]["params"]["paths"] == [str(path)]
-    for analysis in ("market_overview", "competitor_analysis", "trends_analysis"):
+    for analysis in ("market_overview", "competitor_analysis", "trends_analysis", "forecast"):
         assert plan[analysis]["dependencies"] == ["profile_data"]
         assert plan[f"charts_{analysis}"]["dependencies"] == [analysis]
     assert set(plan["compile_report"]["dependencies"]) == set(plan) - {"compile_report"}

@@ -165,7 +165,7 @@ async def test_yearly_data_have_no_season(tmp_path: Path) -> None:
 async def test_odd_but_harmless_data_give_all_sections_and_no_raw_tokens(tmp_path: Path, text: str) -> None:
     results = await run_analyses(tmp_path, [write(tmp_path / "odd.csv", text)])
     written = {part.id: text_of(results, part.id) for part in sections(results)}
-    assert len(written) == 7
+    assert len(written) == 8
     for part in written.values():
         assert not re.search(r"\b(nan|None|inf)\b|[^\d\w][-−]0\.0\b", part), part
 

@@ -1,0 +1,166 @@
+"""What may be said ahead of prices, rates and other levels: the last value, and how far values moved in the past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.nodes.market import backtest, confidence, forecast_charts, words
+from holdfast.nodes.market.backtest import Band, Coverage, Design, Trial
+from holdfast.nodes.market.findings import Findings, say
+from holdfast.nodes.market.forecast_methods import METHODS
+from holdfast.nodes.market.levels import Level, Levels
+from holdfast.nodes.market.series import Series, consecutive
+from holdfast.nodes.report.document import Fact, Span
+
+MOST_GAPS = 0.1
+LEAST = {"month": 24, "quarter": 8, "year": 8, "week": 104}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far one level may have moved by the end of the horizon."""
+
+    level: Level
+    series: Series
+    design: Design
+    band: Band
+    coverage: Coverage
+
+    @property
+    def width(self) -> float:
+        """Of the band, in percent of the last value."""
+        return 100 * (self.band.high - self.band.low) / abs(self.band.value) if self.band.value else 0.0
+
+
+def reach_of(level: Level, series: Series, ahead: int | None = None) -> Reach | None:
+    """The last value with the 80 % band of past changes; None if the history is too short or broken."""
+    n = len(series.values)
+    plan = backtest.design(n, series.per_year)
+    if n < LEAST[series.grain] or series.missing > MOST_GAPS * n or plan is None:
+        return None
+    plan = Design(min(plan.ahead, ahead or plan.ahead), plan.start, plan.origins)
+    rows = [[series.values[plan.start + i - 1]] * plan.ahead for i in range(plan.origins)]
+    actuals = [list(series.values[plan.start + i : plan.start + i + plan.ahead]) for i in range(plan.origins)]
+    trial = Trial(METHODS[0], rows, actuals, 0.0, None)
+    last = backtest.bands(trial, series.values, series.per_year)[-1]
+    return Reach(level, series, plan, last, backtest.coverage(trial))
+
+
+def write_bands(found: Findings) -> dict[str, Any]:
+    """Last values with their bands, or why there are none; returns what summary and advice speak of, and tests."""
+    levels = Levels(found)
+    courses = [
+        (level, series)
+        for level in levels.shown
+        if (series := consecutive(list(zip(level.periods, level.values, strict=True)), levels.grain))
+    ]
+    reaches = _reaches(courses)
+    if not reaches:
+        found.rows("series")
+        tests = words.spelled(backtest.MIN_ORIGINS)
+        text = (
+            f"no {levels.one} has {LEAST[levels.grain]} {levels.grain}s, at most a tenth of them missing, with room for"
+            f" {tests} past tests"
+        )
+        found.fact("reason", text, "text", text, "series", "why there is no band")
+        found.say(f"No forecast and no band are given: {text}. The last value is the best known.")
+        return {"forecast": {"given": False}}
+    return {"forecast": _written(levels, reaches), "tests": {"outlook": _tests(levels, reaches, courses)}}
+
+
+def _reaches(courses: Sequence[tuple[Level, Series]]) -> list[Reach]:
+    """All bands over one horizon, the shortest of those that each could have; the widest first."""
+    ahead = min((reach.design.ahead for level, series in courses if (reach := reach_of(level, series))), default=0)
+    found = [reach for level, series in courses if ahead and (reach := reach_of(level, series, ahead))]
+    return sorted(found, key=lambda reach: (-reach.width, reach.level.name))
+
+
+def _coverage(reaches: Sequence[Reach]) -> Coverage:
+    return Coverage(sum(reach.coverage.inside for reach in reaches), sum(reach.coverage.tested for reach in reaches))
+
+
+def _tests(levels: Levels, reaches: Sequence[Reach], courses: Sequence[tuple[Level, Series]]) -> dict[str, Any]:
+    """Whether the widest band is still the widest when each history begins one period later."""
+    later = [(level, Series(s.grain, s.days[1:], s.values[1:], s.missing)) for level, s in courses if len(s.values) > 1]
+    moved, covered = _reaches(later), _coverage(reaches)
+    few = not covered.tested or 100 * covered.inside / covered.tested < backtest.LEAST_COVERAGE
+    return confidence.judge(
+        levels.profile,
+        "Outlook",
+        moved[0].level.name == reaches[0].level.name if moved else None,
+        complete=not any(reach.series.missing for reach in reaches),
+        cycles=min(len(reach.series.values) // reach.series.per_year for reach in reaches),
+        doubt="the band held too few past values" if few else "",
+        entity=True,
+    )
+
+
+def _written(levels: Levels, reaches: Sequence[Reach]) -> dict[str, Any]:
+    found, ahead = levels.found, reaches[0].design.ahead
+    span, covered = words.counted(ahead, levels.grain), _coverage(reaches)
+    sentences = [
+        say(
+            f"A level gets no forecast: the last value is the best known. The 80{words.NBSP}% band shows how far"
+            f" {{name}} moved within {span} in eight of ten past tests.",
+            name=levels.name,
+        )
+    ]
+    if covered.tested:
+        share = found.percent("coverage", 100 * covered.inside / covered.tested, "series", "backtest.coverage")
+        n = found.count("tested", covered.tested, "series", "past values tested against the band")
+        sentences.append(say("The band that was known at the time held {share} of {n} past values.", share=share, n=n))
+    rows = [
+        [reach.level.name, *(fact.text for fact in _ends(levels, reach).values()), words.number(reach.design.origins)]
+        for reach in reaches
+    ]
+    sentences.append(_told(levels, reaches[0], span))
+    found.paragraph(sentences)
+    columns = [levels.one.capitalize(), "Last value", f"10{words.NBSP}%", f"90{words.NBSP}%", "Past tests"]
+    found.table(f"Last value and 80{words.NBSP}% band {span} later", columns, rows, "series")
+    if levels.ratio and len(reaches) > 1:
+        _chart(levels, reaches, span)
+    return {"given": True, "widest": reaches[0].level.name, "narrowest": reaches[-1].level.name, "span": span}
+
+
+def _ends(levels: Levels, reach: Reach) -> dict[str, Fact]:
+    """Last value, lower and upper end as facts, under the names of a sentence's places."""
+    name, found = reach.level.name, levels.found
+    note = "last value with the quantiles of past changes (backtest.bands)"
+    low, high = (
+        found.fact(f"{key}/{name}", end, "number", words.rounded(end), "series", note)
+        for key, end in (("low", reach.band.low), ("high", reach.band.high))
+    )
+    last = found.amount(f"now/{name}", reach.level.values[-1], "series", "last value", exactly=True)
+    return {"last": last, "low": low, "high": high}
+
+
+def _told(levels: Levels, reach: Reach, span: str) -> list[Span]:
+    text = f"{{name}} has the widest band: from {{last}} now to between {{low}} and {{high}} after {span}."
+    return say(text, name=reach.level.name, **_ends(levels, reach))
+
+
+def _chart(levels: Levels, reaches: Sequence[Reach], span: str) -> None:
+    values: list[dict[str, Any]] = []
+    for reach in reaches:
+        low, high = (100 * (end / reach.band.value - 1) for end in (reach.band.low, reach.band.high))
+        values.append(
+            {
+                "name": reach.level.name,
+                "low": low,
+                "high": high,
+                "low_label": words.percent(low, plus=True),
+                "high_label": words.percent(high, plus=True),
+                "tone": levels.tone(reach.level.name),
+            }
+        )
+    title = f"{values[0]['name']} has the widest band {span} ahead, {values[-1]['name']} the narrowest"
+    subtitle = f"Change of {levels.name} within {span}, %: bar = eight of ten past tests, line = last value."
+    alt = (
+        f"Bar chart of {len(values)} ranges: {title}; {values[0]['low_label']} to {values[0]['high_label']} and"
+        f" {values[-1]['low_label']} to {values[-1]['high_label']}."
+    )
+    cells = [[row["name"], row["low_label"], row["high_label"]] for row in values]
+    columns = [levels.one.capitalize(), f"10{words.NBSP}%", f"90{words.NBSP}%"]
+    levels.found.figure("bands", title, subtitle, alt, forecast_charts.ranges(values), columns, cells, "series")
