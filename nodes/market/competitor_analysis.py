@@ -14,7 +14,7 @@ from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import competitor_charts, crossings, formulas, level_changes, levels, share_tests, words
 from holdfast.nodes.market.findings import Findings, opened_cells, profile_in, say
-from holdfast.nodes.market.shares import Shares, Standing
+from holdfast.nodes.market.shares import LEAST_MOVE, Shares, Standing
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
 
@@ -99,8 +99,8 @@ class Comparison(Shares):
     def _leader(self) -> list[list[Span]]:
         leader = self.standings[0]
         amount = self.found.amount(f"last/{leader.name}", leader.last, "shares")
-        verb = f"led {self.last} with a" if self.rivals else f"had the largest share of {self.last}, a"
-        template = f"{{name}} {verb} share of {{share}} ({{amount}} in {{measure}})"
+        verb = f"led {self.last} with a share of" if self.rivals else f"had the largest share of {self.last}:"
+        template = f"{{name}} {verb} {{share}} ({{amount}} in {{measure}})"
         facts: dict[str, Fact | str] = {
             "name": leader.name,
             "share": self.share(leader),
@@ -109,9 +109,11 @@ class Comparison(Shares):
         }
         if len(self.standings) > 1:
             second = self.standings[1]
-            gap = self.found.points("lead", leader.share_last - second.share_last, "shares", "difference of two shares")
-            template += ", {gap} points ahead of {second} ({other})"
-            facts |= {"gap": gap, "second": second.name, "other": self.share(second)}
+            ahead = leader.share_last - second.share_last
+            gap = self.found.points("lead", ahead, "shares", "difference of two shares")
+            level = ahead < LEAST_MOVE
+            template += ", level with {second} ({other})" if level else ", {gap} points ahead of {second} ({other})"
+            facts |= {"second": second.name, "other": self.share(second), **({} if level else {"gap": gap})}
         result = [say(template + ".", **facts)]
         if len(self.frames) > 1:
             old = max(self.standings, key=lambda s: (s.share_first, s.name))
@@ -136,9 +138,11 @@ class Comparison(Shares):
         present = sum(s.last > 0 for s in self.standings)
         everyone = len({row["entity"] for row in self.found.rows("presence")})
         active = self.found.count("active", present, "shares", "counted in the rows")
+        noun = self.entity.noun if present == 1 else self.entity.plural
+        has = "has an amount" if present == 1 else "have amounts"
         if everyone == present:
-            return [say(f"{{n}} {self.entity.plural} have amounts in {self.last}.", n=active)]
-        template = f"{{n}} {self.entity.plural} have amounts in {self.last}, of {{all}} in the whole file."
+            return [say(f"{{n}} {noun} {has} in {self.last}.", n=active)]
+        template = f"{{n}} {noun} {has} in {self.last}, of {{all}} in the whole file."
         return [say(template, n=active, all=self.found.count("everyone", everyone, "presence", "counted in the rows"))]
 
     def _named(self) -> list[list[Span]]:
@@ -207,8 +211,8 @@ class Comparison(Shares):
 
     def _moves(self) -> dict[str, Any]:
         """Winners and losers of share; ``harm`` has neither."""
-        gains = sorted((s for s in self.standings if s.move >= 0.05), key=lambda s: (-s.move, s.name))
-        losses = sorted((s for s in self.standings if s.move <= -0.05), key=lambda s: (s.move, s.name))
+        gains = sorted((s for s in self.standings if s.visibly > 0), key=lambda s: (-s.move, s.name))
+        losses = sorted((s for s in self.standings if s.visibly < 0), key=lambda s: (s.move, s.name))
         sentences = []
         for side, verb in ((gains, "gained"), (losses, "lost")):
             if not side:
@@ -233,15 +237,15 @@ class Comparison(Shares):
                     facts |= {f"name{i}": other.name, f"move{i}": self.move(other)}
             sentences.append(say(template + ".", **facts))
         self.found.paragraph(sentences)
-        for standing in [*gains[:1], *losses[:1]]:
-            self._split(standing)
+        splits = {standing.name: self._split(standing) for standing in [*gains[:1], *losses[:1]]}
         return {
+            "splits": splits,
             "gainers": [s.name for s in gains[:4]],
             "losers": [s.name for s in losses[:4]],
         }
 
-    def _split(self, standing: Standing) -> None:
-        """How much of the change in amount came with the market and how much from share; facts only."""
+    def _split(self, standing: Standing) -> dict[str, float]:
+        """How much of the change in amount came with the market and how much from share, with their signs."""
         first, last = (
             sum(value for value, _ in self.cells[frame].values()) for frame in (self.frames[0], self.frames[-1])
         )
@@ -260,6 +264,7 @@ class Comparison(Shares):
             self.found.amount(
                 f"by_share/{standing.name}", rounded(abs(split.share)), "shares", "change of share × total at the end"
             )
+        return {"market": split.market, "share": split.share} if split else {}
 
     def _coming_and_going(self) -> dict[str, Any]:
         presence = {row["entity"]: row for row in self.found.rows("presence")}

@@ -53,7 +53,7 @@ def _changed(levels: Levels, level: Level, change: float, most: bool) -> list[Sp
     verb = "rose" if change >= 0 else "fell"
     start, end = levels.when(level.periods[0]), levels.when(level.periods[-1])
     template = (
-        f"{{name}} {verb}{' the most' if most and change >= 0 else ''}: by {{change}} from {start} to {end} ({{first}}"
+        f"{{name}} {verb}{' the most:' if most and change >= 0 else ''} by {{change}} from {start} to {end} ({{first}}"
         " to {last})"
     )
     facts: dict[str, Fact | str] = {
@@ -137,8 +137,9 @@ def _change_chart(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
     best, worst = common[0], common[-1]
     rises = sum(change > 0 for _, change in common)
     start, end = levels.when(levels.start, brief=True), levels.when(best[0].periods[-1], brief=True)
+    some = words.spelled(rises).capitalize() if rises else "None"
     title = (
-        f"{words.spelled(rises).capitalize()} of {words.spelled(len(common))} {levels.many} rose from {start} to {end}"
+        f"{some} of {words.spelled(len(common))} {levels.many} rose from {start} to {end}"
         if rises < len(common)
         else f"All {words.spelled(len(common))} {levels.many} rose from {start} to {end}, {best[0].name} the most"
     )

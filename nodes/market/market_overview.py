@@ -113,14 +113,12 @@ class Overview:
         if (yoy := formulas.change_percent(last["total"], before["total"])) is not None:
             self.found.percent("change_last", yoy, "size", f"{self.when(last)} on {self.when(before)}")
             bare = self.found.percent("change_last_size", abs(yoy), "size", "without its sign")
-            result.append(
-                say(f"That is {{change}} {words.more(yoy)} than in {{when}}.", change=bare, when=self.when(before))
-            )
+            result.append(say(f"That is {words.than(yoy, 'in {when}')}.", change=bare, when=self.when(before)))
         change = formulas.change_percent(last["total"], first["total"])
         if change is not None and len(self.sizes) > 2:
             self.found.percent("change_first_last", change, "size", f"{self.when(last)} on {self.when(first)}")
             bare = self.found.percent("change_first_last_size", abs(change), "size", "without its sign")
-            template = f"Against {{when}}, with {{total}}, it is {{change}} {words.more(change)}"
+            template = f"Against {{when}}, with {{total}}, it is {words.more_by(change)}"
             growth = self.yearly_growth(self.sizes)
             if growth is None:
                 return [*result, say(template + ".", when=self.when(first), total=self.total(first), change=bare)]
@@ -141,6 +139,8 @@ class Overview:
             return []
         high = max(self.sizes, key=lambda row: row["total"])
         low = min(self.sizes, key=lambda row: row["total"])
+        if high["total"] == low["total"]:
+            return []
         many = words.spelled(len(self.sizes))
         self.found.fact("frame_high", self.when(high), "text", self.when(high), "size")
         self.found.fact("frame_low", self.when(low), "text", self.when(low), "size")
@@ -206,9 +206,8 @@ class Overview:
                 )
             ]
         total = self.found.amount("total_all", row["total"], "everything", exactly=True)
-        template = (
-            f"All {{rows}} rows together hold a total of {{total}} over {{n}} {self._unit(row)}, {start} to {end}."
-        )
+        every = "All {rows} rows" if row["rows"] == self.profile.rows else "The {rows} rows in use"
+        template = f"{every} together hold a total of {{total}} over {{n}} {self._unit(row)}, {start} to {end}."
         return [say(template, rows=rows, total=total, n=periods)]
 
     def _unit(self, row: Row) -> str:
@@ -250,9 +249,7 @@ class Overview:
         )
         bare = self.found.percent("like_for_like_size", abs(change), "like_for_like", "without its sign")
         total = self.found.amount("like_for_like_total", rows[1]["total"], "like_for_like")
-        template = (
-            f"Like for like, {held} {year} came to {{total}}, {{change}} {words.more(change)} than {held} {year - 1}."
-        )
+        template = f"Like for like, {held} {year} came to {{total}}, {words.than(change, f'{held} {year - 1}')}."
         return [say(template, total=total, change=bare)]
 
     def _changes(self) -> list[str]:
@@ -326,6 +323,9 @@ class Overview:
         first, last = self.sizes[0], self.sizes[-1]
         high = max(self.sizes, key=lambda row: row["total"])
         low = min(self.sizes, key=lambda row: row["total"])
+        if high["total"] == low["total"]:
+            title = f"Every {self.frame} from {self.when(first)} to {self.when(last)} came to the same"
+            return title, f"{title}: {self.total(first).text}."
         figures_of = f"{self.total(first).text} in {self.when(first)}, {self.total(last).text} in {self.when(last)}."
         if high is last and len(self.sizes) > 2:
             title = f"{self.when(last)} was the highest of {words.spelled(len(self.sizes))} complete {self.frame}s"
@@ -381,7 +381,7 @@ class Overview:
         start, end = sorted((low, high), key=lambda row: str(row["period"]))
         change = formulas.change_percent(end["mean"], start["mean"])
         names = [words.period(row["period"], "month", brief=True) for row in (start, end)]
-        if change is None or start is end:
+        if change is None or abs(change) < words.LEAST_PERCENT or start is end:
             return "The months and their 12-month mean"
         by = self.found.percent("course_change", abs(change), "course", "12-month mean, without its sign").text
         if start is low:

@@ -41,6 +41,21 @@ FORMULAS_OF_AMOUNTS = [
     ),
     ("Entry and exit", "none in the first complete period and at least 0.1 % in the last†, and the reverse"),
     (
+        "Order of the advice",
+        (
+            "what is at stake in percent of the whole (points of share, the share of the leader) times the confidence"
+            " (1, ⅔ or ⅓)†; advice on the file itself last, on a panel that has to be mended first"
+        ),
+    ),
+    (
+        "Limits of our own†",
+        (
+            "no concentration is told if more than 20 % of the amount names nobody; growth is told like for like too if"
+            " a tenth more sites report; a year below a tenth of the usual rows is thin; a period below half of the"
+            " rows or of the amount before it is doubted"
+        ),
+    ),
+    (
         "Change of level",
         (
             "median of the next 12 months less median of the last 12 (8 quarters, 5 years), of seasonally adjusted"
@@ -89,6 +104,7 @@ FORMULAS_OF_LEVELS = [
     ("Change", "last value / first value − 1, over each one’s own history and from the latest common start"),
     ("A year", "(last / first)^(12 / months) − 1"),
     ("Deepest fall", "lowest value against the highest before it (maximum drawdown)"),
+    ("Limits of our own†", "a fall is told from 20 % on, a difference in swings from one and a half times on"),
     ("Volatility", "standard deviation of the changes from period to period × √(periods per year)"),
     (
         "Band",

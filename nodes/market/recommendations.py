@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
-from holdfast.nodes.data import names
-from holdfast.nodes.market import formulas, recommendations_ahead, words
+from holdfast.nodes.market import formulas, gaps, recommendations_ahead, words
 from holdfast.nodes.market.advice import Advice, ordered
 from holdfast.nodes.market.findings import joined, say
 from holdfast.nodes.market.known import Known
@@ -19,7 +18,7 @@ from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Bullet, Bullets, Fact, Paragraph, Section
 
 MOST = 6
-SLOW, LARGE_MOVE, DEPENDENT_SHARE = 3.0, 2.0, 40.0
+SLOW, LARGE_MOVE, STUDIED_MOVE, DEPENDENT_SHARE = 3.0, 2.0, 0.5, 40.0
 
 
 @task_type("recommendations")
@@ -69,6 +68,7 @@ def _share_targets(known: Known) -> Advice | None:
         rule,
         f"two years of growth above {SLOW:.0f}{words.NBSP}%",
         known.confidence("size", "moves"),
+        size=move,
     )
 
 
@@ -81,28 +81,31 @@ def _study_gainer(known: Known) -> Advice | None:
     mover = next(iter(competition.get("gainers") or []), None)
     if not mover or known.profile.harm:
         return None
-    by_share, by_market = (known.number(f"competitor_analysis.{part}/{mover}") for part in ("by_share", "by_market"))
+    split, move = competition.get("splits", {}).get(mover) or {}, known.number(f"competitor_analysis.move/{mover}")
     facts = known.facts(
         added=f"competitor_analysis.added/{mover}",
         share=f"competitor_analysis.by_share/{mover}",
         market=f"competitor_analysis.by_market/{mover}",
     )
-    if by_share is None or by_market is None or by_share <= by_market or facts is None:
+    if facts is None or not split or move is None or move < STUDIED_MOVE or split["share"] <= split["market"]:
         return None
     advice = (
         f"Incumbent and entrant: find out how {mover} did it" if _company(known) else f"Planner: look at {mover} first"
     )
-    last = words.period(known.profile.frames[-1], known.profile.frame)
+    first, last = (words.period(known.profile.frames[i], known.profile.frame) for i in (0, -1))
+    verb = "rose" if split["share"] + split["market"] >= 0 else "fell"
+    whole = "{market} with the whole" if split["market"] >= 0 else "less {market} with the shrinking whole"
     because = say(
-        f"Its amount rose by {{added}} to {last}: {{share}} came from a larger share, {{market}} with the whole.",
+        f"Its amount {verb} by {{added}} from {first} to {last}: {{share}} from a larger share, {whole}.",
         **facts,
     )
     return Advice(
         advice,
         because,
-        "the largest gainer gained more by share than with the market",
+        f"the largest gainer gained at least {STUDIED_MOVE} points†, more by share than with the market",
         "a year in which it loses share",
         known.confidence("moves"),
+        size=move,
     )
 
 
@@ -116,16 +119,19 @@ def _dependence(known: Known) -> Advice | None:
         or facts is None
         or (hhi <= formulas.HIGH_HHI and share <= DEPENDENT_SHARE)
         or known.profile.harm
+        or (known.profile.roles.measure.kind == "stock" and not _company(known))
     ):
         return None
     because = say("{leader} holds {share}, and the HHI is {hhi}.", leader=leader, **facts)
     rule = f"HHI above 1,800 or a leader above {DEPENDENT_SHARE:.0f}{words.NBSP}%"
+    bought = _company(known) or gaps.is_source(known.profile)
     return Advice(
-        "Buyer: look for a second source",
+        "Buyer: look for a second source" if bought else f"Seller: do not rest on {leader} alone",
         because,
         rule,
         "an HHI below 1,800 with a smaller leader",
         known.confidence("leader", "concentration"),
+        size=share,
     )
 
 
@@ -147,21 +153,12 @@ def _wait_for_year(known: Known) -> Advice | None:
 
 
 def _next_data(known: Known) -> Advice | None:
-    columns = [column.column for column in known.profile.roles.columns]
-    tokens = {word for column in columns for word in names.words(column)}
+    missing = gaps.key_gap(known.profile)
     facts = known.facts(rows="data_quality.rows_read")
-    if facts is None or tokens & {"price", "prices", "revenue", "margin", "cost"} or known.profile.harm:
+    if facts is None or missing is None:
         return None
-    entity = known.profile.roles.entity
-    per = f" per {entity.noun}" if entity else ""
-    because = say("The {rows} rows give amounts only: neither value nor margin can be seen in them.", **facts)
-    return Advice(
-        f"Everyone: get prices or revenue{per} next",
-        because,
-        "no column holds prices, revenue or costs",
-        "such a column in the file",
-        known.confidence("rows"),
-    )
+    because = say(f"The {{rows}} rows {missing.because}", **facts)
+    return Advice(f"Everyone: {missing.advice}", because, missing.rule, missing.changes, known.confidence("rows"))
 
 
 def _common_start(known: Known) -> Advice | None:

@@ -29,6 +29,11 @@ class Standing:
         """Change of share in percentage points."""
         return self.share_last - self.share_first
 
+    @property
+    def visibly(self) -> float:
+        """The change of the shares as they are written, so that nobody moves from 51.5 to 51.5 %."""
+        return round(self.share_last, 1) - round(self.share_first, 1) if abs(self.move) >= LEAST_MOVE else 0.0
+
 
 class Shares:
     """Shares per frame, from the stored query ``shares``, and the standings of first and last frame."""

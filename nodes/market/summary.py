@@ -11,12 +11,13 @@ from typing import Any
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data import names
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import words
+from holdfast.nodes.market import gaps, words
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.known import Known
 from holdfast.nodes.market.panel_findings import headline
 from holdfast.nodes.market.summary_amounts import AMOUNTS, Finding, Writer
 from holdfast.nodes.market.summary_levels import LEVELS
+from holdfast.nodes.market.summary_rest import REST
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Bullet, Bullets, Note, Query, Section
 
@@ -28,6 +29,7 @@ async def summary(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) ->
     """The executive summary: five findings, each with what it means and how sure it is."""
     known = Known(inputs)
     writers = LEVELS if known.profile.roles.measure.kind == "intensive" else [headline, *AMOUNTS]
+    writers = [*writers, *REST]
     found = list(_first(known, writers, BULLETS))
     blocks = [
         Bullets(items=[Bullet(spans=spans, confidence=level) for spans, level in found], numbered=True),
@@ -60,12 +62,10 @@ def cannot_tell(profile: Profile) -> list[str]:
     columns = [column.column for column in profile.roles.columns]
     found = [column for column in columns if column not in profile.roles.time.columns]
     tokens = {word for column in found for word in names.words(column)}
-    missing = []
-    if not tokens & {"price", "prices", "revenue", "usd", "eur", "dollars", "sales", "value", "amount"}:
-        missing.append("prices and revenue")
+    missing = [gap.missing] if (gap := gaps.key_gap(profile)) else []
     if not tokens & {"region", "country", "state", "county", "city", "area", "province"}:
         missing.append("regions")
-    if not profile.harm:
+    if not profile.harm and profile.roles.measure.kind != "stock":
         missing.append("who buys")
     if profile.roles.entity and profile.roles.entity.company and profile.roles.measure.kind != "intensive":
         missing.append(f"who owns the {profile.roles.entity.plural}")

@@ -32,7 +32,7 @@ def _size(known: Known) -> Finding | None:
     facts["measure"] = measure_of(known)
     yoy, growth = known.fact("market_overview.change_last_size"), known.fact("market_overview.cagr")
     if yoy and (change := known.number("market_overview.change_last")) is not None:
-        template += f" That is {{yoy}} {words.more(change)} than the {known.profile.frame} before"
+        template += f" That is {words.than(change, f'the {known.profile.frame} before').replace('{change}', '{yoy}')}"
         facts["yoy"] = yoy
         if growth and (start := known.fact("market_overview.frame_first")):
             template += ", and {growth} a year (CAGR) since {start}"
@@ -59,9 +59,12 @@ def _so_what_of_growth(known: Known) -> str:
     if growth is None or known.profile.harm:
         return ""
     if abs(growth) < 3:
-        return " At that pace the whole moves slowly: look at who gains share."
+        shares = known.profile.roles.entity is not None
+        return " At that pace the whole moves slowly" + (": look at who gains share." if shares else ".")
+    if known.profile.roles.entity is None:
+        return ""
     return (
-        " Growth of the whole carries most."
+        " Whoever grew less lost share."
         if growth > 0
         else " The whole shrinks: holding an amount takes a rising share."
     )
@@ -90,7 +93,7 @@ def _moves(known: Known) -> Finding | None:
         template += (
             " Measure yourself by the gainers, not by the whole."
             if profile.roles.entity.company
-            else " The mix has changed more than one total shows."
+            else " The total does not show that."
         )
     return say(template, up=up, down=down, **facts), known.confidence("moves")
 
@@ -196,7 +199,7 @@ def _season(known: Known) -> Finding | None:
     )
     template += (
         " Time stocks and staff by it."
-        if season["word"] == "strong"
+        if season["word"] == "strong" and not known.profile.harm
         else " Single years differ from it by as much."
         if season["word"] == "weak"
         else ""
@@ -206,7 +209,7 @@ def _season(known: Known) -> Finding | None:
 
 def _extremes(known: Known) -> Finding | None:
     high, low = known.fact("market_overview.frame_high"), known.fact("market_overview.frame_low")
-    if not high or not low:
+    if not high or not low or high.value == low.value:
         return None
     most, least = (_total_of(known, str(fact.value)) for fact in (high, low))
     if not most or not least:
@@ -227,12 +230,15 @@ def _total_of(known: Known, name: str) -> Fact | None:
 
 
 def _run(known: Known) -> Finding | None:
-    facts = known.facts(ups="trends_analysis.rises", steps="trends_analysis.steps")
+    counts = {key: known.number(f"trends_analysis.{key}") for key in ("rises", "falls", "steps")}
+    ups, downs, steps = (int(value) if value is not None else None for value in counts.values())
+    if ups is None or downs is None or steps is None:
+        return None
+    course, used = words.ups_and_downs(ups, downs, steps, known.profile.frame)
+    facts = known.facts(**{key: f"trends_analysis.{key}" for key in used})
     if facts is None:
         return None
-    template = (
-        f"**{{measure}} rose in {{ups}} of {{steps}} comparisons of a {known.profile.frame} with the one before.**"
-    )
+    template = f"**{{measure}} {course}.**"
     places: dict[str, Fact | str] = {**facts, "measure": measure_of(known)}
     if means := known.fact("trends_analysis.cagr_of_means"):
         template += (
@@ -264,7 +270,7 @@ def basis(known: Known) -> Finding | None:
         return None
     unit = known.profile.roles.measure.unit
     told = (
-        "The unit is {unit}, told by the header."
+        "The unit is {unit}, as the file states."
         if unit
         else "The unit is not stated in the file: find it out before comparing with other sources."
     )

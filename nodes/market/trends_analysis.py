@@ -69,27 +69,26 @@ class Trends:
         sizes = [row for row in self.found.rows("sizes", frame=self.profile.frame, per=per) if row["frame"] in complete]
         if len(sizes) < 3 or min(row["total"] for row in sizes) <= 0:
             return []
-        ups = sum(b["total"] > a["total"] for a, b in itertools.pairwise(sizes))
+        pairs = list(itertools.pairwise(row["total"] for row in sizes))
+        ups, downs = sum(b > a for a, b in pairs), sum(b < a for a, b in pairs)
         later = ups - (sizes[1]["total"] > sizes[0]["total"])
-        holds = (2 * ups > len(sizes) - 1) == (2 * later > len(sizes) - 2)
+        holds = (2 * ups > len(pairs)) == (2 * later > len(pairs) - 1)
         self.tests["run"] = confidence.judge(self.profile, "Rises and falls", holds)
-        rises = self.found.count("rises", ups, "sizes", "counted in the rows")
-        steps = self.found.count("steps", len(sizes) - 1, "sizes", "counted in the rows")
-        result = [
-            say(
-                f"{{name}} rose in {{ups}} of {{steps}} comparisons of a {self.profile.frame} with the one before.",
-                name=self.name,
-                ups=rises,
-                steps=steps,
-            )
-        ]
+        self.found.count("rises", ups, "sizes", "counted in the rows")
+        self.found.count("falls", downs, "sizes", "counted in the rows")
+        self.found.count("steps", len(pairs), "sizes", "counted in the rows")
+        template, used = words.ups_and_downs(ups, downs, len(pairs), self.profile.frame)
+        facts = self.found._facts
+        result = [say(f"{{name}} {template}.", name=self.name, **{key: facts[key] for key in used})]
         return [*result, *self._last_run(sizes), *self._halves(sizes)]
 
     def _last_run(self, sizes: list[Row]) -> list[list[Span]]:
         """How long the latest direction has lasted and what it came to."""
         rising = sizes[-1]["total"] > sizes[-2]["total"]
+        if sizes[-1]["total"] == sizes[-2]["total"]:
+            return []
         start = len(sizes) - 2
-        while start > 0 and (sizes[start]["total"] > sizes[start - 1]["total"]) == rising:
+        while start > 0 and _same_way(sizes[start - 1], sizes[start], rising):
             start -= 1
         change = formulas.change_percent(sizes[-1]["total"], sizes[start]["total"])
         if len(sizes) - 1 - start < 2 or change is None:
@@ -236,3 +235,7 @@ def _said(season: formulas.Season) -> tuple[int, int, str]:
     """What the section says of a season: its highest and lowest part and the word for its strength."""
     best, worst = (pick(season.index, key=lambda part: season.index[part]) for pick in (max, min))
     return best, worst, formulas.strength_word(season.strength)
+
+
+def _same_way(before: Row, row: Row, rising: bool) -> bool:
+    return bool(row["total"] > before["total"] if rising else row["total"] < before["total"])

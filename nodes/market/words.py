@@ -138,6 +138,30 @@ def more(change: float) -> str:
     return "more" if change >= 0 else "less"
 
 
+def than(change: float, other: str) -> str:
+    """``{change} more than …`` or ``as much as … (a change of {change})``; the unsigned percentage goes in."""
+    if abs(change) < LEAST_PERCENT:
+        return f"as much as {other} (a change of {{change}})"
+    return f"{{change}} {more(change)} than {other}"
+
+
+def more_by(change: float) -> str:
+    """``{change} more``, ``{change} less`` or ``the same (a change of {change})``."""
+    return "the same (a change of {change})" if abs(change) < LEAST_PERCENT else f"{{change}} {more(change)}"
+
+
+def ups_and_downs(ups: int, downs: int, steps: int, frame: str) -> tuple[str, tuple[str, ...]]:
+    """What a series did from each period to the next, with the places ``rises``, ``falls`` and ``steps`` it needs."""
+    each = f"{frame}s, each against the one before"
+    if not ups and not downs:
+        return f"was the same in {{steps}} {each}", ("steps",)
+    if steps in (ups, downs):
+        return f"{'rose' if ups else 'fell'} in every one of {{steps}} {each}", ("steps",)
+    if not ups:
+        return f"fell in {{falls}} of {{steps}} {each}, and never rose", ("falls", "steps")
+    return f"rose in {{rises}} of {{steps}} {each}", ("rises", "steps")
+
+
 def moved(change: float) -> str:
     """``rose by``, ``fell by`` or, where the written number is zero, ``changed by``."""
     return "changed by" if abs(change) < LEAST_PERCENT else "rose by" if change > 0 else "fell by"

@@ -229,3 +229,58 @@ async def test_each_entity_has_one_colour_in_all_charts_of_levels(tmp_path: Path
     assert len(charts) >= 4
     for chart in charts:
         assert tones(chart.spec) == {"X": {1}, "Y": {0}, "Z": {-1}}, chart.name
+
+
+YEARLY = "year,make,units\n"
+FILES = {
+    "two years": YEARLY + "2019,A,10\n2019,B,20\n2020,A,12\n2020,B,19\n",
+    "one year": YEARLY + "2001,A,1\n2001,B,2\n2001,C,4\n",
+    "nothing moves": YEARLY + "".join(f"{y},{n},{v}\n" for y in range(2012, 2020) for n, v in (("A", 5), ("B", 3))),
+    "nobody": "month,sales\n" + "".join(f"20{10 + i // 12}-{i % 12 + 1:02d},{100 + i}\n" for i in range(30)),
+    "two months": "month,brand,units\n2020-01,A,5\n2020-02,A,6\n",
+    "harm": "year,road_type,accidents\n" + "".join(f"{y},{n},{y - 1990}\n" for y in range(2015, 2018) for n in "AB"),
+    "levels": "year,region,share_pct\n" + "".join(f"{y},{n},{y - 1990}.5\n" for y in range(2015, 2018) for n in "AB"),
+    "weeks": "week,brand,units\n" + "".join(
+        f"2021-W{w:02d},{n},{w * k}\n" for w in range(1, 9) for n, k in (("A", 3), ("B", 5))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_the_summary_has_five_bullets_of_at_most_45_words_with_a_number_each(tmp_path: Path, name: str) -> None:
+    results = await run_analyses(tmp_path, [write(tmp_path / "data.csv", FILES[name])])
+    bullets = next(block for block in section(results, "executive_summary").blocks if block.type == "bullets")
+    texts = ["".join(span.text for span in item.spans) for item in bullets.items]
+    assert len(texts) == 5, texts
+    for text in texts:
+        assert len(text.split()) <= 45, text
+        assert re.search(r"\d", text), text
+
+
+async def test_what_does_not_change_is_not_said_to_rise_or_fall(tmp_path: Path) -> None:
+    results = await run_analyses(tmp_path, [write(tmp_path / "data.csv", FILES["nothing moves"])])
+    text = "\n".join(text_of(results, part.id) for part in sections(results))
+    assert "“units” was the same in 7 years, each against the one before." in text
+    assert "as much as in 2018 (a change of 0.0\u00a0%)" in text
+    assert not re.search(r"0\.0\s% (more|less|above|below)|the highest|the lowest|fallen|the most since", text)
+
+
+async def test_advice_on_harm_and_on_people_is_not_that_on_goods(tmp_path: Path) -> None:
+    harm = await run_analyses(tmp_path / "harm", [write(tmp_path / "harm.csv", FILES["harm"])])
+    assert "get what is exposed next" in text_of(harm, "recommendations")
+    people = "country,year,population\n" + "".join(
+        f"{c},{y},{v + y}\n" for y in range(2000, 2010) for c, v in (("Chile", 900), ("Peru", 100), ("Cuba", 50))
+    )
+    told = text_of(await run_analyses(tmp_path / "p", [write(tmp_path / "people.csv", people)]), "recommendations")
+    assert "what came and what went" in told
+    assert "second source" not in told
+    money = FILES["two years"].replace("units", "revenue_eur")
+    told = text_of(await run_analyses(tmp_path / "m", [write(tmp_path / "money.csv", money)]), "recommendations")
+    assert "get units sold per make next" in told
+
+
+async def test_a_gain_against_a_shrinking_whole_is_told_with_both_signs(tmp_path: Path) -> None:
+    """A goes from 20 of 100 to 30 of 80: 14 by share (0.175 × 80), less 4 with the whole (0.2 × −20)."""
+    text = YEARLY + "2018,A,20\n2018,B,80\n2019,A,25\n2019,B,65\n2020,A,30\n2020,B,50\n"
+    told = text_of(await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)]), "recommendations")
+    assert "Its amount rose by 10 from 2018 to 2020: 14 from a larger share, less 4 with the shrinking whole." in told

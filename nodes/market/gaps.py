@@ -1,0 +1,84 @@
+"""The column that a file lacks most, by what it measures: what to get next, and what cannot be told without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.nodes.data import names
+from holdfast.nodes.data.models import Profile
+
+_MONEY = {"revenue", "turnover", "income", "profit", "spend", "spending", "expenditure", "earnings", "cost", "costs"}
+_CURRENCIES = {"USD", "EUR", "GBP", "NOK", "SEK", "DKK", "CHF", "JPY", "dollars", "euros"}
+_EITHER = {"sales", "sale", "amount", "value", "umsatz", "ventes", "ventas"}  # money or pieces
+_VALUE = _MONEY | {"price", "prices", "margin", "usd", "eur", "dollars", "value"}
+_PIECES = {"units", "unit", "quantity", "qty", "volume", "pieces", "orders", "litres", "liters", "tonnes", "tons"}
+_SOURCES = {"source", "fuel", "product", "item", "model", "crop", "series"}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """``because`` goes on after "The … rows"; ``missing`` stands in the list of what the data cannot tell."""
+
+    advice: str
+    because: str
+    rule: str
+    missing: str
+    changes: str = "such a column in the file"
+
+
+def key_gap(profile: Profile) -> Gap | None:
+    """What would help most; None for levels, which lack amounts, and where value and pieces are both there."""
+    measure, entity = profile.roles.measure, profile.roles.entity
+    if measure.kind == "intensive":
+        return None
+    tokens = {word for column in profile.roles.columns for word in names.words(column.column)}
+    own = set(names.words(measure.column))
+    per = f" per {entity.noun}" if entity else ""
+    if profile.harm:
+        return Gap(
+            "get what is exposed next (people, traffic, hours), to turn counts into rates",
+            "count cases only: whether they are many for their size cannot be seen in them.",
+            "the measure counts harm, and no column holds what is exposed to it",
+            "how many were exposed",
+        )
+    if measure.kind == "stock" and not (entity and entity.company):
+        return Gap(
+            "get what came and what went next, beside the stock",
+            "give a stock only: neither what came nor what went can be seen in them.",
+            "the measure is a stock",
+            "what came and what went",
+        )
+    if measure.unit in _CURRENCIES or own & _MONEY:
+        return None if tokens & _PIECES else _pieces(per)
+    if own & _EITHER and not measure.unit:
+        return Gap(
+            f"find out the unit of “{measure.column}” next",
+            "do not say whether they count money or pieces.",
+            "the header allows both money and pieces",
+            "whether these are pieces or money",
+            "a unit in the header",
+        )
+    return None if tokens & _VALUE else _prices(per)
+
+
+def _pieces(per: str) -> Gap:
+    return Gap(
+        f"get units sold{per} next",
+        "give money only: whether price or volume moved cannot be seen in them.",
+        "no column holds units or volumes",
+        "units sold",
+    )
+
+
+def _prices(per: str) -> Gap:
+    return Gap(
+        f"get prices or revenue{per} next",
+        "give amounts only: neither value nor margin can be seen in them.",
+        "no column holds prices, revenue or costs",
+        "prices and revenue",
+    )
+
+
+def is_source(profile: Profile) -> bool:
+    """Whether what is compared can be bought, so that a buyer may depend on it."""
+    return bool(profile.roles.entity and profile.roles.entity.noun in _SOURCES)
