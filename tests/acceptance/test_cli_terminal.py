@@ -120,4 +120,4 @@ def test_an_approval_shows_the_plan_and_tells_how_to_edit_it(cli: Cli) -> None:
         ],
     )
     assert code == 0, received
-    assert "1 of 1 subtasks completed" in received
+    assert "1 of 1 subtask completed" in received
