@@ -333,3 +333,9 @@ def _spans(section: Any) -> list[Span]:
             spans += [span for item in block.items for span in item.spans]
     assert plain(spans) is not None
     return spans
+
+
+@pytest.mark.parametrize("name", ["东风汽车", "ქართული", "\U0001f697 Cars"])
+def test_a_name_in_a_script_that_no_font_here_has_does_not_cost_the_pdf(name: str):
+    document = Document(title=name, subtitle="", about=[], sections=[sections()[-1]])
+    assert to_pdf(document, {}).startswith(b"%PDF")
