@@ -17,14 +17,18 @@ def cells_sql(roles: Roles, after: str = "", through: str = "") -> str:
     kept += [f"period >= DATE '{after}'"] * bool(after) + [f"period <= DATE '{through}'"] * bool(through)
     split = bool(roles.time.week) and roles.measure.kind == "flow"
     period = roles.time.week if split else roles.time.sql
-    rows = f"SELECT {period} AS period, {name} AS entity, {roles.measure.sql} AS v, 1 AS k FROM data"
+    price = f", {roles.price.sql} AS w" if roles.price else ""
+    worth = ", sum(v * w) AS worth, sum(CASE WHEN w IS NOT NULL THEN v END) AS priced" if roles.price else ""
+    rows = f"SELECT {period} AS period, {name} AS entity, {roles.measure.sql} AS v, 1 AS k{price} FROM data"
+    if split:
+        rows = _by_month(rows, ", w" * bool(roles.price))
     return (
-        f"WITH cells AS (SELECT period, entity, {how}(v) AS value, sum(k)::BIGINT AS n FROM "
-        f"({_by_month(rows) if split else rows}) WHERE {' AND '.join(kept)} GROUP BY period, entity)"
+        f"WITH cells AS (SELECT period, entity, {how}(v) AS value, sum(k)::BIGINT AS n{worth} FROM "
+        f"({rows}) WHERE {' AND '.join(kept)} GROUP BY period, entity)"
     )
 
 
-def _by_month(rows: str) -> str:
+def _by_month(rows: str, more: str) -> str:
     """Weeks as months: a week that lies in two months is divided by its days, else months of five weeks would peak.
 
     The last week counts wholly for the month in which it begins, since the next one has no more than its end.
@@ -35,6 +39,6 @@ def _by_month(rows: str) -> str:
     return (
         f"WITH weeks AS (SELECT *, {first} AS month, max({first}) OVER () AS last FROM ({rows})), "
         f"parts AS (SELECT *, {part} AS part FROM weeks) "
-        "SELECT month AS period, entity, v * part AS v, k FROM parts UNION ALL "
-        f"SELECT {later} AS period, entity, v * (1 - part) AS v, 0 AS k FROM parts WHERE part < 1"
+        f"SELECT month AS period, entity, v * part AS v, k{more} FROM parts UNION ALL "
+        f"SELECT {later} AS period, entity, v * (1 - part) AS v, 0 AS k{more} FROM parts WHERE part < 1"
     )

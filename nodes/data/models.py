@@ -78,6 +78,14 @@ class Panel(BaseModel):
     sql: str
 
 
+class Price(BaseModel):
+    """The price of one of what is measured; times the measure, row by row, it gives a value."""
+
+    column: str
+    unit: str
+    sql: str
+
+
 class ColumnRole(BaseModel):
     """One line of the table of roles."""
 
@@ -134,6 +142,7 @@ class Roles(BaseModel):
     share: str = ""  # a column that gives shares already
     share_scale: float = 100.0
     panel: Panel | None = None
+    price: Price | None = None
     fold: list[str] = []  # columns folded into (entity, value)
     columns: list[ColumnRole]
     assumptions: list[str] = []

@@ -13,11 +13,14 @@ from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.data import names, relations
 from holdfast.nodes.data.columns import Column, exact_distinct
 from holdfast.nodes.data.engine import Engine
-from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Panel, Roles, Time
+from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Panel, Price, Roles, Time
 from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.times import find_time
 
 MOST_ENTITIES = 500
+_NO_UNIT_PRICE = {"index", "open", "close", "high", "low", "change", "total"}
+_MONEY = {"revenue", "turnover", "amount", "value", "spend", "income", "cost", "profit", "total"}
+_PIECES = {"units", "unit", "volume", "litres", "liters", "tonnes", "tons", "kg", "bottles", "barrels", "boxes"}
 MOST_CODES = 100  # different whole numbers that may stand for names
 
 
@@ -70,6 +73,7 @@ def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inqui
         share=share,
         share_scale=shares.get(share, 100.0),
         panel=_panel(draft, entity),
+        price=_price(draft, measure),
         columns=[draft.roles[column.name] for column in draft.columns],
     )
 
@@ -220,6 +224,21 @@ def _panel(draft: Draft, entity: Entity | None) -> Panel | None:
     noun = names.noun_for(column.name)
     sql = entity.sql if entity and entity.column == column.name else column.text
     return Panel(column=column.name, one=noun.one, many=noun.many, sql=sql)
+
+
+def _price(draft: Draft, measure: Measure) -> Price | None:
+    """The one column of prices beside an amount of pieces; None if the file has money as well, or several prices."""
+    words = [(column, set(names.words(column.name))) for column in draft.columns if column.numeric]
+    prices = [column for column, said in words if said & {"price", "prices"} and not said & _NO_UNIT_PRICE]
+    money = [column for column, said in words if said & _MONEY and column not in prices]
+    counted = names.suggests(measure.column, "counted") or bool(_PIECES & set(names.words(measure.column)))
+    if measure.kind != "flow" or not counted or len(prices) != 1 or money or prices[0].low < 0:
+        return None
+    price = prices[0]
+    unit = names.unit_of(price.name).split(" per ")[0] or names.unit_in(price.sample)
+    if not set(names.words(price.name)) & {"unit", "per"}:
+        draft.asked.assumptions.append(f"“{price.name}” is the price of one of “{measure.column}”")
+    return Price(column=price.name, unit="" if unit == "units" else unit, sql=price.number)
 
 
 def _categories(engine: Engine, draft: Draft, time: Time) -> list[Column]:

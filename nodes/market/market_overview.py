@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import confidence, figures, formulas, level_overview, levels, panel, words
+from holdfast.nodes.market import confidence, figures, formulas, level_overview, levels, panel, words, worth
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
@@ -46,7 +46,7 @@ async def market_overview(params: NoParams, inputs: dict[str, Any], ctx: TaskCon
 
 def _write(profile: Profile, panels: list[panel.Seen], ctx: TaskContext) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
-        queries = {**QUERIES, **levels.QUERIES}
+        queries = {**QUERIES, **levels.QUERIES, "worth": worth.QUERY}
         found = Findings(profile, "market_overview", "Market overview", queries, engine)
         if profile.roles.measure.kind == "intensive":
             return found.result(**level_overview.write_overview(found))
@@ -80,6 +80,7 @@ class Overview:
             self._size_chart()
         if self.profile.roles.time.grain == "month" and self.frame == "year" and self.profile.periods >= 24:
             self._course_chart()
+        worth.write(self.found)
         return self.found.result(tests=self._tests())
 
     def when(self, row: Row) -> str:

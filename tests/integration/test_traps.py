@@ -671,6 +671,34 @@ async def test_a_wide_table_says_how_many_rows_the_file_has(read: Any) -> None:
     assert "3 rows were read from 1 file; a row for each of five columns side by side makes 15." in found.quality
 
 
+async def test_a_price_beside_units_gives_a_derived_value(read: Any) -> None:
+    """2018: 10 × 2 + 20 × 3 = 80 for 30 units; 2019: 10 × 3 + 20 × 3 = 90 for 30, which is 12.5 % more."""
+    rows = [(2018, "A", 10, 2), (2018, "B", 20, 3), (2019, "A", 10, 3), (2019, "B", 20, 3)]
+    found = await read("year,brand,units,unit_price_eur", rows)
+    assert found.value("market_overview.total_last") == 30
+    assert found.value("market_overview.worth_2019-01-01") == 90
+    assert found.value("market_overview.worth_change") == pytest.approx(12.5)
+    assert found.value("market_overview.mean_price_2018-01-01") == pytest.approx(80 / 30)
+    text = text_of(found.results, "market_overview")
+    assert "Derived: “units” × “unit_price_eur”" in text
+    assert "came to 90.00\u00a0EUR in 2019, 12.5\u00a0% more than in 2018." in text
+    assert "the file does not hold them" in text
+
+
+async def test_no_value_is_derived_where_the_columns_do_not_prove_it(read: Any) -> None:
+    rows = [(y, n, 10, 2, 20) for y in (2018, 2019) for n in "AB"]
+    assert (await read("year,brand,units,price,revenue_eur", rows)).profile.roles.price is None  # it is there
+    two = [row[:5] for row in rows]
+    assert (await read("year,brand,units,list_price,net_price", two)).profile.roles.price is None  # which one?
+    close = [row[:4] for row in rows]
+    assert (await read("year,symbol,volume,close_price", close)).profile.roles.price is None
+    missing = [(y, n, 10, "" if n == "A" else 2) for y in (2018, 2019) for n in "AB"]
+    found = await read("year,brand,units,price", missing)
+    assert "only 50.0\u00a0% of “units” have a price, so no value is derived" in text_of(
+        found.results, "market_overview"
+    )
+
+
 # --- the goal -----------------------------------------------------------------------------------------------------
 
 COUNTRIES = {"Norway": 1, "Sweden": 2, "South Africa": 4}
