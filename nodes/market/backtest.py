@@ -7,6 +7,7 @@ The 80 % band are the 10 % and 90 % quantiles of past errors, per horizon; a sum
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from holdfast.nodes.market.forecast_methods import METHODS, Method
 
 MOST_AHEAD = {1: 2, 4: 4, 12: 12}  # periods ahead, by periods in a year
 MIN_ORIGINS = 8
+# the latest ones: what lies further back says little of today, and time grows with the product; our own convention
+MOST_ORIGINS, MOST_VALUES = 120, 480
 NEAR_BEST = 1.05  # of the best wMAPE; the simplest within it is taken
 LOW, HIGH = 0.1, 0.9
 MIN_PAST = 5  # errors known before a band is tested; our own convention
@@ -35,12 +38,14 @@ class Design:
 def design(n: int, per_year: int) -> Design | None:
     """The longest horizon (≤ 12 months or 2 years, ≤ ¼ of the history) that leaves eight origins; None if none does.
 
+    Of more than 120 possible origins the latest are taken.
     None for weeks too: they are kept as weeks only where there are less than two years of them.
     """
     if per_year not in MOST_AHEAD:
         return None
     for ahead in range(min(MOST_AHEAD[per_year], n // 4), 0, -1):
         start = max(min(_USUAL_START[per_year], n - ahead - MIN_ORIGINS + 1), _LEAST_START[per_year])
+        start = max(start, n - ahead - MOST_ORIGINS + 1)
         if (origins := n - ahead - start + 1) >= MIN_ORIGINS:
             return Design(ahead, start, origins)
     return None
@@ -122,7 +127,10 @@ def run(values: Sequence[float], per_year: int) -> Outcome | None:
 
 def quantile(values: Sequence[float], share: float) -> float:
     """By linear interpolation between the sorted values (type 7 of Hyndman & Fan 1996)."""
-    ordered = sorted(values)
+    return _between(sorted(values), share)
+
+
+def _between(ordered: Sequence[float], share: float) -> float:
     at = share * (len(ordered) - 1)
     low = math.floor(at)
     high = min(low + 1, len(ordered) - 1)
@@ -157,8 +165,12 @@ def _errors(forecasts: Sequence[float], actuals: Sequence[float], ratio: bool) -
 
 def limits(errors: Sequence[float], ratio: bool) -> tuple[float, float]:
     """The two quantiles, widened to no error at all if both lie on one side of it."""
+    return _limits(sorted(errors), ratio)
+
+
+def _limits(ordered: Sequence[float], ratio: bool) -> tuple[float, float]:
     none = 1.0 if ratio else 0.0
-    return min(quantile(errors, LOW), none), max(quantile(errors, HIGH), none)
+    return min(_between(ordered, LOW), none), max(_between(ordered, HIGH), none)
 
 
 def band(value: float, errors: Sequence[float], ratio: bool) -> Band:
@@ -190,10 +202,12 @@ def coverage(trial: Trial) -> Coverage:
     ratio, inside, tested = relative(trial), 0, 0
     for k in range(len(trial.actuals[0])):
         errors = _errors([f[k] for f in trial.forecasts], [a[k] for a in trial.actuals], ratio)
+        past: list[float] = []  # sorted
         for i, error in enumerate(errors):
-            past = errors[: max(i - k, 0)]  # the value for horizon k + 1 is known k + 1 periods after its origin
+            if i > k:  # the value for horizon k + 1 is known k + 1 periods after its origin
+                bisect.insort(past, errors[i - k - 1])
             if len(past) >= MIN_PAST:
-                low, high = limits(past, ratio)
+                low, high = _limits(past, ratio)
                 tested += 1
                 inside += low <= error <= high
     return Coverage(inside, tested)

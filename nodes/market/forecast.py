@@ -45,7 +45,7 @@ class Gate:
 
     def __init__(self, found: Findings) -> None:
         self.found, self.grain = found, found.profile.roles.time.grain
-        self.series = usable(found.profile, found.rows("periods"))
+        self.series = usable(found.profile, found.rows("periods")[-backtest.MOST_VALUES :])
 
     def write(self) -> dict[str, Any]:
         """The forecast, or the reasons against one; beside the section what the summary and the advice need."""

@@ -26,7 +26,7 @@ class Reach:
     series: Series
     design: Design
     band: Band
-    coverage: Coverage
+    trial: Trial
 
     @property
     def width(self) -> float:
@@ -45,17 +45,13 @@ def reach_of(level: Level, series: Series, ahead: int | None = None) -> Reach | 
     actuals = [list(series.values[plan.start + i : plan.start + i + plan.ahead]) for i in range(plan.origins)]
     trial = Trial(METHODS[0], rows, actuals, 0.0, None)
     last = backtest.bands(trial, series.values, series.per_year)[-1]
-    return Reach(level, series, plan, last, backtest.coverage(trial))
+    return Reach(level, series, plan, last, trial)
 
 
 def write_bands(found: Findings) -> dict[str, Any]:
     """Last values with their bands, or why there are none; returns what summary and advice speak of, and tests."""
     levels = Levels(found)
-    courses = [
-        (level, series)
-        for level in levels.shown
-        if (series := consecutive(list(zip(level.periods, level.values, strict=True)), levels.grain))
-    ]
+    courses = [(level, series) for level in levels.shown if (series := consecutive(_latest(level), levels.grain))]
     reaches = _reaches(courses)
     if not reaches:
         found.rows("series")
@@ -70,6 +66,10 @@ def write_bands(found: Findings) -> dict[str, Any]:
     return {"forecast": _written(levels, reaches), "tests": {"outlook": _tests(levels, reaches, courses)}}
 
 
+def _latest(level: Level) -> list[tuple[str, float]]:
+    return list(zip(level.periods, level.values, strict=True))[-backtest.MOST_VALUES :]
+
+
 def _reaches(courses: Sequence[tuple[Level, Series]]) -> list[Reach]:
     """All bands over one horizon, the shortest of those that each could have; the widest first."""
     ahead = min((reach.design.ahead for level, series in courses if (reach := reach_of(level, series))), default=0)
@@ -78,7 +78,8 @@ def _reaches(courses: Sequence[tuple[Level, Series]]) -> list[Reach]:
 
 
 def _coverage(reaches: Sequence[Reach]) -> Coverage:
-    return Coverage(sum(reach.coverage.inside for reach in reaches), sum(reach.coverage.tested for reach in reaches))
+    each = [backtest.coverage(reach.trial) for reach in reaches]
+    return Coverage(sum(one.inside for one in each), sum(one.tested for one in each))
 
 
 def _tests(levels: Levels, reaches: Sequence[Reach], courses: Sequence[tuple[Level, Series]]) -> dict[str, Any]:

@@ -72,8 +72,9 @@ FORMULAS_OF_AMOUNTS = [
         "Forecast",
         (
             "seven methods from the last value to exponential smoothing (Hyndman and Athanasopoulos 2021), tested from"
-            " at least eight points in the past, each knowing only what came before it; up to 12 months or 2 years and"
-            f" a quarter of the history ahead; the simplest within 5{words.NBSP}% of the smallest error is taken†;"
+            f" {backtest.MIN_ORIGINS} to {backtest.MOST_ORIGINS} points in the past†, each knowing only what came"
+            f" before it, of the latest {backtest.MOST_VALUES} periods†; up to 12 months or 2 years and a quarter of"
+            f" the history ahead; the simplest within 5{words.NBSP}% of the smallest error is taken†;"
             " where a method carries growth on, it carries half of the last year’s†"
         ),
     ),

@@ -98,6 +98,7 @@ def test_a_constant_series_goes_on_as_it_is(value: float, count: int) -> None:
     ("n", "per_year", "expected"),
     [
         (121, 12, Design(12, 36, 74)),  # 121 − 12 − 36 + 1
+        (500, 12, Design(12, 369, 120)),  # the latest 120 starts; the last one is 369 + 119 = 488 = 500 − 12
         (24, 12, Design(5, 12, 8)),  # a year known, 24 − 5 − 12 + 1 = 8 starts; 6 ahead would leave 7
         (17, 1, Design(2, 5, 11)),
         (10, 1, Design(1, 2, 8)),
@@ -114,7 +115,7 @@ def test_the_horizon_leaves_eight_starts(n: int, per_year: int, expected: Design
 def test_every_design_keeps_its_bounds(n: int, per_year: int) -> None:
     plan = backtest.design(n, per_year)
     if plan is not None:
-        assert plan.origins >= 8
+        assert 8 <= plan.origins <= 120
         assert 1 <= plan.ahead <= min({1: 2, 4: 4, 12: 12}[per_year], n / 4)
         assert plan.start + plan.origins - 1 + plan.ahead == n
 
