@@ -158,7 +158,7 @@ class Outlook:
                 ).text
             name = trial.method.name
             rows.append([f"{name[:1].upper()}{name[1:]}", error, scaled, "chosen" if trial is self.best else ""])
-        columns = ["Method, the simplest first", "wMAPE", "MASE", ""]
+        columns = ["Method, the simplest first", "wMAPE", "MASE", "Choice"]
         self.found.table("Error of each method in past tests", columns, rows, "periods")
 
     def _chart(self) -> None:
