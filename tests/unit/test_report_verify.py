@@ -151,6 +151,8 @@ TAMPERINGS: dict[str, tuple[Callable[[str], str], str]] = {
     "a digit behind the point": (swap("36.4", "36.5", '<section id="competitor_analysis"'), "Competitor analysis"),
     "more made less": (swap(" more than", " less than", '<section id="market_overview"'), "Market overview"),
     "points made percent": (swap("points", "percent", '<section id="competitor_analysis"'), "Competitor analysis"),
+    "an end of the band": (swap("1,450", "1,550", '<section id="forecast"'), "Outlook, paragraph"),
+    "an error of a method": (swap("6.6", "6.5", '<section id="forecast"'), "row The last value, wMAPE"),
     "a year in the text": (swap("2022", "2023", '<section id="market_overview"'), "Market overview"),
     "a name in the text": (swap("Beta", "Gamma", '<section id="competitor_analysis"'), "Competitor analysis"),
     "another confidence": (cut(">(Medium|High) confidence<", ">Low confidence<"), "Executive summary, item"),
