@@ -119,7 +119,9 @@ class Levels:
         """A change as it is written: percent, points or the measure's own unit; without sign unless ``plus``."""
         if self.ratio:
             return self.found.percent(key, change, query, "last value on the first", plus=plus, bare=not plus)
-        text = words.number(change if plus else abs(change), 2 if abs(change) < 10 else 1, plus=plus)
+        text = words.number(
+            change if plus else abs(change), max(self.measure.places, 1) if abs(change) < 10 else 1, plus=plus
+        )
         return self.found.fact(key, change, "number", f"{text} {self.unit}".strip(), query, "last value less the first")
 
     def yearly(self, level: Level) -> float | None:
