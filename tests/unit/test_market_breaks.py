@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.nodes.data.models import Profile
@@ -82,6 +82,7 @@ def test_the_median_slope_is_that_of_most_pairs() -> None:
     assert breaks.theil_sen([5]) == 0
 
 
+@settings(deadline=None)  # 900 values make 400,000 pairs, which takes its time on a busy machine
 @given(st.floats(-10, 10), st.floats(-100, 100), st.integers(3, 900))
 def test_the_median_slope_of_a_line_is_its_own(slope: float, start: float, count: int) -> None:
     assert breaks.theil_sen([start + slope * i for i in range(count)]) == pytest.approx(slope, abs=1e-6)
