@@ -7,11 +7,12 @@ import socket
 import time
 from contextlib import ExitStack, suppress
 
+import h11
 import httpx
 import pytest
 
 from holdfast.server.guard import MANY, Buckets, deeper_than
-from holdfast.server.protocol import SPARE, peer_of
+from holdfast.server.protocol import CHUNKS, PIECE_BYTES, SPARE, Frugal, peer_of
 from tests.acceptance.limited import Limited, limited, read_all
 from tests.acceptance.serving import message, nap, planned, text
 
@@ -106,6 +107,47 @@ def test_body_that_grows_too_large_is_not_read_on(server):
     assert answer.startswith(b"HTTP/1.1 413 ")
     body = json.loads(answer.partition(b"\r\n\r\n")[2])
     assert body["error"]["details"][0]["reason"] == "TOO_LARGE"
+
+
+CHUNKED = b"POST /a2a/rest/message:send HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_body_that_comes_as_crumbs_is_not_read_on(server):
+    with server.connect() as bare:
+        bare.sendall(CHUNKED + b"1\r\n \r\n" * 2 * CHUNKS)  # the body never ends
+        answer = read_all(bare)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    body = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert body["error"]["details"][0]["reason"] == "TOO_SMALL_CHUNKS"
+
+
+def test_crumbs_of_any_number_cost_what_a_few_do():
+    connection, events = Frugal(1 << 30), 0
+    connection.receive_data(CHUNKED)
+    for _ in range(100):
+        connection.receive_data(b"1\r\n \r\n" * (PIECE_BYTES // 6))
+        while connection.next_event() is not h11.NEED_DATA:
+            events += 1
+    assert connection.is_crumbs
+    assert events < 2 * CHUNKS
+
+
+def test_what_comes_around_a_body_is_limited():
+    connection = Frugal(100_000)
+    connection.receive_data(CHUNKED)
+    for _ in range(20):
+        connection.receive_data(b"1;" + b"x" * 8000 + b"\r\n \r\n")
+        while connection.next_event() is not h11.NEED_DATA:
+            pass
+    assert connection.is_crumbs
+
+
+@pytest.mark.parametrize("size", [1, 150])
+def test_body_in_chunks_of_an_ordinary_client_is_served(server, size):
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {}}).encode()
+    body = body.ljust(900 if size == 1 else 10_000)
+    chunks = (body[at : at + size] for at in range(0, len(body), size))
+    assert "result" in server.http.post("/a2a", content=chunks).json()
 
 
 def test_large_body_from_an_ordinary_client_gets_its_answer(server):

@@ -28,7 +28,7 @@ from holdfast.a2a.card import API_KEY_HEADER
 from holdfast.a2a.errors import INSIDE
 from holdfast.checkpoints.errors import StoreError
 from holdfast.server.calls import NOTHING, Call, call_of, is_a2a, refusal
-from holdfast.server.protocol import CROWDED, peer_of
+from holdfast.server.protocol import CROWDED, CRUMBS, peer_of
 from holdfast.server.settings import Limits
 
 log = logging.getLogger("holdfast.server")
@@ -209,6 +209,9 @@ class Guard:
         try:
             async with asyncio.timeout(limits.body_seconds):
                 async for chunk in request.chunks():
+                    if CRUMBS in request.scope.get("state", ()):
+                        sentence = "the body comes in too small chunks, or with too much around them; send larger ones"
+                        raise Refused(400, "TOO_SMALL_CHUNKS", sentence, close=True)
                     size += len(chunk)
                     if size > limits.body_bytes:
                         raise too_large
