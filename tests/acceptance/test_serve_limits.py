@@ -10,7 +10,9 @@ from contextlib import ExitStack, suppress
 import h11
 import httpx
 import pytest
+from google.protobuf.json_format import ParseDict
 
+from holdfast.a2a import routes
 from holdfast.server.guard import MANY, Buckets, deeper_than
 from holdfast.server.protocol import CHUNKS, PIECE_BYTES, SPARE, Frugal, peer_of
 from tests.acceptance.limited import Limited, limited, read_all
@@ -471,6 +473,34 @@ def test_buckets_are_each_owners_own():
     assert [buckets.take("a"), buckets.take("a")] == [0, 0.5]
     now[0] += 1000
     assert [buckets.take("a") > 0 for _ in range(5)] == [False] * 4 + [True]
+
+
+def test_who_has_a_token_may_take_more_and_waits_for_them():
+    now = [0.0]
+    buckets = Buckets(2, 4, lambda: now[0])
+    assert [buckets.take("a", 10), buckets.take("a"), buckets.take("b")] == [0, 3.5, 0]
+    now[0] += 3.5
+    assert [buckets.take("a"), buckets.take("a") > 0] == [0, True]
+
+
+@pytest.mark.parametrize("content", [b"[" + b"1," * 10_000 + b"1]", b'"' + b"x" * 1_000_000 + b'"'])
+def test_large_bodies_cost_more_than_small_ones(tmp_path, content):
+    with limited(tmp_path, rate=1, burst=10) as server:
+        assert server.http.post("/a2a", content=content).status_code == 200
+        assert server.http.get("/a2a/rest/tasks").status_code == 429
+
+
+@pytest.mark.parametrize("binding", ["rpc", "rest"])
+def test_large_message_to_no_task_is_refused_before_it_is_converted(tmp_path, binding, monkeypatch):
+    converted = []
+    monkeypatch.setattr(routes, "ParseDict", lambda *_, **__: converted.append(1) or ParseDict(*_, **__))
+    sent = {"message": message({"data": [1] * 20_000}, taskId="nope")}
+    with limited(tmp_path) as server:
+        if binding == "rpc":
+            assert server.rpc("SendMessage", sent).json()["error"]["code"] == -32001
+        else:
+            assert server.http.post("/a2a/rest/message:send", json=sent).status_code == 404
+        assert not converted
 
 
 def test_owners_that_ask_no_more_are_forgotten():

@@ -12,13 +12,13 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from a2a.server.context import ServerCallContext
@@ -42,6 +42,7 @@ from holdfast.a2a.errors import translated
 from holdfast.a2a.incoming import Incoming
 from holdfast.a2a.reading import Readable, edits_resolved
 from holdfast.a2a.telling import Teller
+from holdfast.a2a.turns import Turns
 from holdfast.checkpoints import events, tasks
 from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld
 from holdfast.checkpoints.messages import Message
@@ -54,8 +55,8 @@ from holdfast.nodes import replies
 
 WAITS = frozenset({TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED})
 PAGE = 50
+WHO = "holdfast_who"  # in the scope of a request and the state of a call: who is to be counted for it
 HALF_A_MICROSECOND = 5e-7  # by which a time that was told may be later than the one that it tells
-LARGE = 16 * 1024  # bytes of a message that is converted off the event loop
 FULL = Wanted(history=100, characters=4 << 20)  # what a task is told with where its history may be asked for
 SHORT = Wanted(history=10, characters=1 << 18)  # and where it may not
 KEPT = "I kept this. The built-in engine plans and analyses by rules, so it cannot act on it."
@@ -65,7 +66,6 @@ ON_THE_WIRE: dict[int, list[tuple[TaskState, bool | None]]] = {
     **{pb.TaskState.Value(f"TASK_STATE_{one}"): [(one, None)] for one in TERMINAL | WAITS},
 }
 _TOKEN = re.compile(r"\[(\d{1,12}(?:\.\d{1,12})?), (\d{1,18})\]", re.ASCII)
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -82,6 +82,7 @@ class Desk:
     base: str = ""
     grpc: int | None = None
     keyed: bool = False
+    turns: Turns = field(default_factory=Turns)
 
     def card(self, base: str) -> pb.AgentCard:
         """The public card of a server that is reached at ``base``."""
@@ -226,6 +227,11 @@ class Handler(RequestHandler):
         """Not supported."""
         raise PushNotificationNotSupportedError
 
+    async def require_task(self, task_id: str, context: ServerCallContext) -> None:
+        """Raises TaskNotFoundError unless the caller has a task of exactly that id."""
+        with translated():
+            await self._mine(task_id, context)
+
     def _require_switch(self) -> None:
         if not self.hf.pause_resume:
             raise UnsupportedOperationError(message="pause and resume are switched off at this agent")
@@ -234,7 +240,8 @@ class Handler(RequestHandler):
         """Takes a message in; returns the id of its task.  A message that came before changes nothing."""
         if params.configuration.HasField("task_push_notification_config"):
             raise PushNotificationNotSupportedError
-        said, owner = await off_loop(params, incoming.read, params.message), _owner(context)
+        owner = _owner(context)
+        said = await self.desk.turns.make(whose(context), params.ByteSize(), incoming.read, params.message)
         if task_id := await self._heard(params.message, said, owner):
             return task_id
         try:
@@ -349,9 +356,9 @@ class Handler(RequestHandler):
                 await self.hf.feed.changed(task_id, after)
 
 
-async def off_loop(size: Protobuf, work: Callable[..., T], *args: Any) -> T:
-    """What ``work`` makes of a message; where it is large, in a thread."""
-    return await asyncio.to_thread(work, *args) if size.ByteSize() > LARGE else work(*args)
+def whose(context: ServerCallContext) -> str:
+    """Who is to be counted for a call: its owner, or where there is none whoever it comes from."""
+    return str(context.state.get(WHO) or _owner(context))
 
 
 def _owner(context: ServerCallContext) -> str:
@@ -379,8 +386,8 @@ def _require_fields(params: Protobuf) -> None:
 
 def _empty(message: Protobuf) -> None:
     """Takes free JSON out of a message."""
-    for field, value in message.ListFields():
-        if field.message_type is None:
+    for about, value in message.ListFields():
+        if about.message_type is None:
             continue
         for one in [value] if isinstance(value, Protobuf) else value:
             if one.DESCRIPTOR.full_name.startswith("google.protobuf."):

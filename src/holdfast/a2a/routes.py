@@ -38,7 +38,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from holdfast.a2a.card import JSONRPC, REST
 from holdfast.a2a.errors import INSIDE, translated
 from holdfast.a2a.extension import URI, require_in_place
-from holdfast.a2a.handler import LARGE, Desk, Handler, off_loop
+from holdfast.a2a.handler import WHO, Desk, Handler, whose
+from holdfast.a2a.turns import LARGE, Turns
 from holdfast.checkpoints import tasks
 from holdfast.checkpoints.errors import UnknownTask
 from holdfast.checkpoints.files import Files
@@ -109,6 +110,7 @@ class Context(DefaultServerCallContextBuilder):
         """The call's context."""
         context = super().build(request)
         context.state["base"] = str(request.base_url).rstrip("/")
+        context.state[WHO] = request.scope.get(WHO, "")
         return context
 
 
@@ -116,24 +118,26 @@ class Rpc:
     """JSON-RPC."""
 
     def __init__(self, handler: Handler) -> None:
-        self._handler, self._context = handler, Context()
+        self._handler, self._context, self._turns = handler, Context(), handler.desk.turns
 
     async def handle(self, request: Request) -> Response:
         """One request of any method; what is refused is an error object."""
         id_: str | int | None = None
         try:
-            body = await _json(request)
+            context = self._context.build(request)
+            body = await _json(request, self._turns)
             id_ = _id_of(body)
             method, given = _call_of(body)
             _require_in_place(method, given)
-            params = await _message(given, METHODS[method], InvalidParamsError, await request.body())
-            context = self._context.build(request)
-            context.tenant = getattr(params, "tenant", "")
             await require_version(context)
+            await _require_task(given, request, self._handler, context)
+            params = await _message(given, METHODS[method], InvalidParamsError, request, self._turns)
+            context.tenant = getattr(params, "tenant", "")
             call = getattr(self._handler, CALLS[method][1])(params, context)
+            write = _Writer(self._turns, whose(context), lambda said: _result(id_, said))
             if method in STREAMS:
-                return await _stream(call, lambda said: _result(id_, said), lambda error: _error(id_, error))
-            written = await _written(await call, params, lambda said: _result(id_, said))
+                return await _stream(call, write, lambda error: _error(id_, error))
+            written = await write.answer(await call, params)
             return Response(written, media_type="application/json")
         except Exception as error:
             return JSONResponse(_error(id_, error))
@@ -143,7 +147,7 @@ class Rest:
     """HTTP+JSON."""
 
     def __init__(self, handler: Handler) -> None:
-        self._handler, self._context = handler, Context()
+        self._handler, self._context, self._turns = handler, Context(), handler.desk.turns
 
     def routes(self) -> list[BaseRoute]:
         """Every route below /a2a/rest, and the same for a tenant, whose name stands before."""
@@ -155,11 +159,12 @@ class Rest:
         async def answer(request: Request) -> Response:
             context = self._context.build(request)
             await require_version(context)
-            params = await _request(request, method, context)
+            params = await _request(request, method, context, self._handler)
             call = getattr(self._handler, CALLS[method][1])(params, context)
+            write = _Writer(self._turns, whose(context), lambda said: said)
             if method in STREAMS:
-                return await _stream(call, lambda said: said, build_rest_error_payload)
-            written = await _written(await call, params, lambda said: said)
+                return await _stream(call, write, build_rest_error_payload)
+            written = await write.answer(await call, params)
             return Response(written, media_type=constants.A2A_JSON_MEDIA_TYPE)
 
         return answer
@@ -220,15 +225,23 @@ async def require_version(context: ServerCallContext) -> None:
     """Raises VersionNotSupportedError for a call in another version; one that names none is in 0.3."""
 
 
-async def _json(request: Request) -> Any:
+async def _json(request: Request, turns: Turns) -> Any:
     body = await request.body()
     try:
-        return await asyncio.to_thread(json.loads, body) if len(body) > LARGE else json.loads(body)
+        return await turns.make(request.scope.get(WHO, ""), len(body), json.loads, body)
     except (ValueError, RecursionError):
         raise NoJson("the body is not JSON") from None
 
 
-async def _message(given: Any, kind: type[Message], refused: type[A2AError], body: bytes) -> Message:
+async def _require_task(given: Any, request: Request, handler: Handler, context: ServerCallContext) -> None:
+    """Refuses a large message to a task that the caller does not have, before it takes any trouble."""
+    said = given.get("message") if isinstance(given, dict) else None
+    task_id = said.get("taskId") if isinstance(said, dict) else None
+    if task_id and isinstance(task_id, str) and len(await request.body()) > LARGE:
+        await handler.require_task(task_id, context)
+
+
+async def _message(given: Any, kind: type[Message], refused: type[A2AError], request: Request, turns: Turns) -> Message:
     """The JSON ``given`` as a message of that kind; fields that it does not know are passed over."""
 
     def parse() -> Message:
@@ -242,22 +255,22 @@ async def _message(given: Any, kind: type[Message], refused: type[A2AError], bod
             what = f"the field {where}" if where else "a field"
             raise refused(message=f"{what} of the parameters is not as {name} has it") from None
 
-    return await asyncio.to_thread(parse) if len(body) > LARGE else parse()
+    return await turns.make(request.scope.get(WHO, ""), len(await request.body()), parse)
 
 
-async def _request(request: Request, method: str, context: ServerCallContext) -> Message:
+async def _request(request: Request, method: str, context: ServerCallContext, handler: Handler) -> Message:
     """The message that a request of HTTP+JSON stands for, from its body, its query and its path."""
-    kind, body, given = METHODS[method], b"", dict[str, Any]()
+    kind, given, turns = METHODS[method], dict[str, Any](), handler.desk.turns
     if method in _IN_BODY or (method in _MAY_HAVE_BODY and await request.body()):
-        body = await request.body()
         try:
-            given = await _json(request)
+            given = await _json(request, turns)
         except NoJson as error:
             raise InvalidRequestError(message=str(error)) from None
         if method in _MAY_HAVE_BODY and isinstance(given, dict):
             given.pop("id", None)  # the path has it
         _require_in_place(method, given)
-    params = await _message(given, kind, InvalidRequestError, body)
+        await _require_task(given, request, handler, context)
+    params = await _message(given, kind, InvalidRequestError, request, turns)
     if request.method == "GET":
         try:
             parse_params(request.query_params, params)
@@ -299,38 +312,45 @@ def _call_of(body: Any) -> tuple[str, Any]:
     return method, body.get("params", {})
 
 
-async def _stream(
-    updates: AsyncGenerator[Any, None], wrap: Callable[[Any], Any], refusal: Callable[[Exception], Any]
-) -> Response:
+async def _stream(updates: AsyncGenerator[Any, None], write: _Writer, refusal: Callable[[Exception], Any]) -> Response:
     """Server-sent events, one for each update; raises what is raised before the first."""
     first = await anext(updates)
 
     async def told() -> AsyncIterator[dict[str, str]]:
         async with aclosing(updates):
             try:
-                yield {"data": await _event(first, wrap)}
+                yield {"data": await write.event(first)}
                 async for update in updates:
-                    yield {"data": await _event(update, wrap)}
+                    yield {"data": await write.event(update)}
             except Exception as error:
                 yield {"event": "error", "data": _dumps(refusal(error))}
 
     return create_event_source_response(told())
 
 
-async def _event(update: Any, wrap: Callable[[Any], Any]) -> str:
-    return await off_loop(update, lambda: _pieces(wrap(MessageToDict(to_stream_response(update)))))
+class _Writer:
+    """Writes what is made for a caller as JSON, in the envelope of the binding."""
 
+    def __init__(self, turns: Turns, who: str, wrap: Callable[[Any], Any]) -> None:
+        self._turns, self._who, self._wrap = turns, who, wrap
 
-async def _written(made: Any, params: Any, wrap: Callable[[Any], Any]) -> str:
-    """The JSON of an answer."""
+    async def event(self, update: Any) -> str:
+        """One event of a stream."""
+        return await self._write(update, lambda: _pieces(self._wrap(MessageToDict(to_stream_response(update)))))
 
-    def write() -> str:
-        if isinstance(made, pb.ListTasksResponse):
-            return _pieces(wrap(serialize_list_tasks_response(made, params.include_artifacts)), _DEEP + 1)
-        sent = isinstance(params, pb.SendMessageRequest)
-        return _pieces(wrap(MessageToDict(pb.SendMessageResponse(task=made) if sent else made)))
+    async def answer(self, made: Any, params: Any) -> str:
+        """The whole answer to a request."""
 
-    return await off_loop(made, write)
+        def write() -> str:
+            if isinstance(made, pb.ListTasksResponse):
+                return _pieces(self._wrap(serialize_list_tasks_response(made, params.include_artifacts)), _DEEP + 1)
+            sent = isinstance(params, pb.SendMessageRequest)
+            return _pieces(self._wrap(MessageToDict(pb.SendMessageResponse(task=made) if sent else made)))
+
+        return await self._write(made, write)
+
+    async def _write(self, made: Message, write: Callable[[], str]) -> str:
+        return await self._turns.make(self._who, made.ByteSize(), write)
 
 
 def _pieces(value: Any, deep: int = _DEEP) -> str:

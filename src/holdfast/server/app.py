@@ -52,7 +52,7 @@ def make_guarded(desk: Desk, settings: Settings, keys: Keys, handler: Handler | 
         logs.tell(done)
 
     app = make_app(desk, handler, metrics)
-    guard = Guard(app, keys, settings.limits, names=settings.names, echo=echo_if(desk), told=told)
+    guard = Guard(app, keys, settings.limits, names=settings.names, echo=echo_if(desk), told=told, turns=desk.turns)
     metrics.watch(lambda: guard.streams)
     return guard
 

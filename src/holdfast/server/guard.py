@@ -26,6 +26,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast.a2a.card import API_KEY_HEADER
 from holdfast.a2a.errors import INSIDE
+from holdfast.a2a.handler import WHO
+from holdfast.a2a.turns import Turns
 from holdfast.checkpoints.errors import StoreError
 from holdfast.server.calls import NOTHING, Call, call_of, is_a2a, refusal
 from holdfast.server.protocol import CROWDED, CRUMBS, peer_of
@@ -36,7 +38,7 @@ CARD, ALIVE = "/.well-known/agent-card.json", "/healthz"
 PUBLIC = frozenset({CARD, ALIVE})
 GONE = 499  # the status, in logs and metrics, of a request whose client went away
 JSON = "application/json"
-LARGE = 64 * 1024  # bytes of a body that is looked at off the event loop
+TOKEN_BYTES, TOKEN_VALUES = 32 * 1024, 500  # of a body that cost as much as another request
 DIGITS = 300  # of a whole number; more than 308 are no finite float
 CLOSING_SECONDS = 0.25  # for requests under way, once the server ends; a stream ends at once
 LEFT_SECONDS = 1.0  # for a request under way, once its client has gone; what it writes is soon written, what waits ends
@@ -85,7 +87,8 @@ class Guard:
     """``app`` behind keys, host and origin checks, and limits.
 
     ``names`` are the host names by which requests may call this server, beside the address they came to; ``echo``
-    gives the response header for requested extensions; ``told`` learns of every request once it has been answered.
+    gives the response header for requested extensions; ``told`` learns of every request once it has been answered;
+    ``turns`` is where large bodies are looked at.
     """
 
     def __init__(
@@ -98,10 +101,11 @@ class Guard:
         public: frozenset[str] = PUBLIC,
         echo: Callable[[str | None], Mapping[str, str]] = lambda requested: {},
         told: Callable[[Done], None] = lambda done: None,
+        turns: Turns | None = None,
     ) -> None:
         self.app, self._keys, self._limits = app, keys, limits
         self._names, self._public, self._echo, self._told = names, public, echo, told
-        self._buckets = Buckets(limits.rate, limits.burst)
+        self._buckets, self._turns = Buckets(limits.rate, limits.burst), turns or Turns()
         self._waiting: Counter[str] = Counter()
         self._open: set[_Request] = set()
         self._closing = False
@@ -151,6 +155,7 @@ class Guard:
             async with cut:
                 request.cut = cut
                 await self._admit(request)
+                request.scope[WHO] = request.who
                 await self._read(request)
                 await self._pass(request)
         except TimeoutError:
@@ -189,9 +194,9 @@ class Guard:
             request.scope["user"] = SimpleUser(owner)
         self._take(request)
 
-    def _take(self, request: _Request) -> None:
-        """Counts a request for its owner, or for its peer until there is one; no owner's name looks like a peer's."""
-        if wait := self._buckets.take(request.owner or f"[{peer_of(request.scope.get('client'))}]"):
+    def _take(self, request: _Request, tokens: int = 1) -> None:
+        """Counts a request for its owner, or for its peer until there is one."""
+        if wait := self._buckets.take(request.who, tokens):
             seconds = math.ceil(wait)
             raise Refused(
                 429,
@@ -220,10 +225,10 @@ class Guard:
             late = f"the request did not come in whole within {limits.body_seconds:g} s"
             raise Refused(408, "TOO_SLOW", late, close=True) from None
         request.body = b"".join(chunks)
-        if size > LARGE:
-            request.call = await asyncio.to_thread(look_at, request, limits)
-        else:
-            request.call = look_at(request, limits)
+        values = await self._turns.make(request.who, size, require_sound, request, limits)
+        if tokens := size // TOKEN_BYTES + values // TOKEN_VALUES:
+            self._take(request, tokens)
+        request.call = await self._turns.make(request.who, size, look_at, request)
 
     async def _pass(self, request: _Request) -> None:
         request.streaming = request.call.streams or "text/event-stream" in request.headers.get("accept", "")
@@ -251,8 +256,11 @@ class Buckets:
         self._rate, self._burst, self._clock = rate, burst, clock
         self._left: dict[str, tuple[float, float]] = {}
 
-    def take(self, owner: str) -> float:
-        """Takes a token; returns 0, or in how many seconds there will be one."""
+    def take(self, owner: str, tokens: int = 1) -> float:
+        """Takes tokens; returns 0, or in how many seconds there will be one.
+
+        Who has one may take more than there are, and has to wait until they have come in.
+        """
         now = self._clock()
         if len(self._left) > MANY:
             full = self._burst
@@ -264,7 +272,7 @@ class Buckets:
         if left < 1:
             self._left[owner] = left, now
             return (1 - left) / self._rate
-        self._left[owner] = left - 1, now
+        self._left[owner] = left - tokens, now
         return 0.0
 
 
@@ -289,6 +297,11 @@ class _Request:
         self._away = asyncio.Event()  # nothing more is to be heard of the client, or told to it
         self.left = False  # the client has, before its answer was whole
         self._status, self._whole = 0, False
+
+    @property
+    def who(self) -> str:
+        """Who is to be counted for it: its owner, or its peer; no owner's name looks like a peer's."""
+        return self.owner or f"[{peer_of(self.scope.get('client'))}]"
 
     async def chunks(self) -> Any:
         """The body as it comes; raises _Gone."""
@@ -393,10 +406,10 @@ def key_in(headers: Headers) -> str:
     return (bearer.strip() if scheme.lower() == "bearer" else "") or headers.get(API_KEY_HEADER, "").strip()
 
 
-def look_at(request: _Request, limits: Limits) -> Call:
-    """What the request calls; refuses a body that the parsers behind would stumble over.
+def require_sound(request: _Request, limits: Limits) -> int:
+    """About how many JSON values the body has; refuses one that the parsers behind would stumble over.
 
-    That is one that is no text, is nested too deeply, has very many values, or a number that is not finite.
+    That is one that is no text, is nested too deeply, has very many values, or is not said to be JSON where it has to.
     """
     body = request.body
     try:
@@ -407,12 +420,18 @@ def look_at(request: _Request, limits: Limits) -> Call:
         raise Refused(400, "NOT_TEXT", "the body has to be JSON in UTF-8") from None
     if deeper_than(body, limits.depth):
         raise Refused(400, "TOO_DEEP", f"the body is nested more than {limits.depth} levels deep")
-    if more_than(body, limits.values):
+    if (values := values_in(body)) > limits.values:
         sentence = f"the body has more than {limits.values:,} JSON values; send what is large as a file"
         raise Refused(413, "TOO_MANY_VALUES", sentence)
     if body and is_a2a(request.path) and not is_json(request.headers.get("content-type", JSON)):
         sentence = f"the body has to be JSON, with the Content-Type {JSON} or application/a2a+json"
         raise Refused(415, "CONTENT_TYPE_NOT_SUPPORTED", sentence)
+    return values
+
+
+def look_at(request: _Request) -> Call:
+    """What the request calls; refuses numbers that are not finite, and texts that cannot be written again."""
+    body = request.body
     try:
         said = json.loads(body, parse_constant=_number, parse_float=_number, parse_int=_whole) if body else None
     except _NotFinite:
@@ -449,13 +468,13 @@ def deeper_than(body: bytes, depth: int) -> bool:
     return any(level > depth for level in accumulate(map(_STEPS.__getitem__, brackets)))
 
 
-def more_than(body: bytes, values: int) -> bool:
-    """Whether JSON text has more values than that, each of which but the first has a comma or a bracket before it."""
+def values_in(body: bytes) -> int:
+    """How many values JSON text has at most, each of which but the first has a comma or a bracket before it."""
     signs = (b",", b"[", b"{")
-    if sum(map(body.count, signs)) <= values:
-        return False
+    if (few := sum(map(body.count, signs))) < TOKEN_VALUES:
+        return few
     bare = _TEXT.sub(b"", body)
-    return sum(map(bare.count, signs)) > values
+    return sum(map(bare.count, signs))
 
 
 class _NotFinite(Exception):
