@@ -489,3 +489,35 @@ def _prune(server: Server) -> Json:
 def test_nothing_of_this_was_an_error_of_the_server(server: Server) -> None:
     """Runs last."""
     assert '"level": "error"' not in server.log(), server.log()[-3000:]
+
+
+def test_head_opens_no_stream(server: Server) -> None:
+    task_id = server.run(nap("n", 600))
+    answer = server.rest("HEAD", f"/tasks/{task_id}:subscribe")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert server.rest("HEAD", f"/tasks/{task_id}").status_code == 200
+
+
+@pytest.mark.parametrize("tenant", ["", "/somebody"])
+@pytest.mark.parametrize(
+    ("verb", "path", "allowed"),
+    [
+        ("GET", "/tasks/x:pause", "POST"),
+        ("PUT", "/tasks/x:cancel", "POST"),
+        ("DELETE", "/tasks/x", "GET, HEAD"),
+        ("POST", "/tasks", "GET, HEAD"),
+        ("GET", "/message:send", "POST"),
+        ("PATCH", "/tasks/x/pushNotificationConfigs", "GET, HEAD, POST"),
+    ],
+)
+def test_a_wrong_verb_is_told_the_right_ones(server: Server, tenant: str, verb: str, path: str, allowed: str) -> None:
+    answer = server.http.request(verb, f"{tenant}/a2a/rest{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    error = answer.json()["error"]
+    assert (error["status"], error["details"][0]["reason"]) == ("UNIMPLEMENTED", "WRONG_VERB")
+    assert error["message"] == f"there is no {verb} here; allowed: {allowed}"
+
+
+def test_an_address_that_there_is_not_is_not_found(server: Server) -> None:
+    answer = server.rest("GET", "/nothing")
+    assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")

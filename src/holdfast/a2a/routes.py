@@ -10,9 +10,9 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 from a2a.extensions.common import HTTP_EXTENSION_HEADER
 from a2a.server.context import ServerCallContext
@@ -31,9 +31,11 @@ from a2a.utils.proto_utils import parse_params, to_stream_response
 from a2a.utils.version_validator import validate_version
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, request_response
+from starlette.types import Receive, Scope, Send
 
 from holdfast.a2a.card import JSONRPC, REST
 from holdfast.a2a.errors import INSIDE, translated
@@ -48,6 +50,7 @@ from holdfast.graphs.holdfast import Holdfast
 from holdfast.graphs.view import Wanted
 
 log = logging.getLogger("holdfast.server")
+Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 CALLS: dict[str, tuple[type[Message], str]] = {
     "SendMessage": (pb.SendMessageRequest, "on_message_send"),
     "SendStreamingMessage": (pb.SendMessageRequest, "on_message_send_stream"),
@@ -151,10 +154,15 @@ class Rest:
 
     def routes(self) -> list[BaseRoute]:
         """Every route below /a2a/rest, and the same for a tenant, whose name stands before."""
-        own = [Route(f"{REST}{path}", self._answering(method), methods=[verb]) for verb, path, method in _ROUTES]
+        answers = dict[str, dict[str, Answer]]()
+        for verb, path, method in _ROUTES:
+            answers.setdefault(path, {})[verb] = self._answering(method)
+            if verb == "GET" and method not in STREAMS:
+                answers[path]["HEAD"] = answers[path]["GET"]
+        own = [Route(f"{REST}{path}", _Verbs(known)) for path, known in answers.items()]
         return [*own, Mount("/{tenant}", routes=own)]
 
-    def _answering(self, method: str) -> Callable[[Request], Awaitable[Response]]:
+    def _answering(self, method: str) -> Answer:
         @rest_error_handler
         async def answer(request: Request) -> Response:
             context = self._context.build(request)
@@ -168,6 +176,22 @@ class Rest:
             return Response(written, media_type=constants.A2A_JSON_MEDIA_TYPE)
 
         return answer
+
+
+class _Verbs:
+    """What answers each verb at one address.
+
+    An address is one for every verb: with another it is no task of a strange name, and none of a tenant's.
+    """
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        self._apps = {verb: request_response(answer) for verb, answer in answers.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; raises HTTPException for a verb that is none of these."""
+        if scope["method"] not in self._apps:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._apps))})
+        await self._apps[scope["method"]](scope, receive, send)
 
 
 def routes(desk: Desk, handler: Handler) -> list[BaseRoute]:
@@ -271,7 +295,7 @@ async def _request(request: Request, method: str, context: ServerCallContext, ha
         _require_in_place(method, given)
         await _require_task(given, request, handler, context)
     params = await _message(given, kind, InvalidRequestError, request, turns)
-    if request.method == "GET":
+    if request.method in ("GET", "HEAD"):
         try:
             parse_params(request.query_params, params)
         except Exception as error:

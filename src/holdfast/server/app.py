@@ -39,7 +39,9 @@ async def give_refusal(request: Request, error: Exception) -> Response:
         reason, sentence = "WRONG_VERB", f"there is no {request.method} here; allowed: {(error.headers or {})['Allow']}"
     else:
         reason, sentence = "NO_SUCH_ADDRESS", f"there is nothing here; {CARD} says where this server's interfaces are"
-    body = refusal(request.url.path, None, error.status_code, reason, sentence)
+    scope = request.scope
+    below = scope["path"].removeprefix(scope.get("app_root_path", scope.get("root_path", "")))
+    body = refusal(below, None, error.status_code, reason, sentence)
     return JSONResponse(body, error.status_code, error.headers)
 
 
