@@ -401,13 +401,17 @@ def test_the_field_that_does_not_fit_is_named(server: Server) -> None:
 @pytest.mark.parametrize(
     "until",
     ["2037-W05-1T12:00:00Z", "20370131T120000Z", "2037-01-31 12:00:00Z", "2037-01-31T12Z", "2037-01-31T12:00Z",
-     "2037-01-31T12:00:00+00:00:30", "2037-01-31T12:00:00", "2037-01-31", "٢037-01-31T12:00:00Z", "", 5, [], {}],
+     "2037-01-31T12:00:00+00:00:30", "2037-01-31T12:00:00", "2037-01-31", "0001-01-01T00:00:00+14:00",
+     "9999-12-31T23:59:59-14:00", "1e12", "-1", "٢037-01-31T12:00:00Z", "", 5, [], {}],
 )  # fmt: skip
 def test_a_time_that_is_none_by_rfc_3339(server: Server, until: Any) -> None:
     task_id = server.run(nap("n", 600))
     with pytest.raises(RpcError) as caught:
         server.rpc("PauseTask", {"id": task_id, "metadata": {URI: {"until": until}}})
     assert caught.value.code == -32602
+    answer = server.http.post(f"/api/tasks/{task_id}/pause", json={"until": until})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "until: has to be a time with its time zone, as in 2026-01-31T12:00:00Z"
     assert URI not in server.task(task_id)["metadata"]
 
 
@@ -417,6 +421,9 @@ def test_a_time_that_is_none_by_rfc_3339(server: Server, until: Any) -> None:
 def test_a_time_by_rfc_3339(server: Server, until: str) -> None:
     task = server.rpc("PauseTask", {"id": server.run(nap("n", 600)), "metadata": {URI: {"until": until}}})
     assert task["metadata"][URI]["pausedUntil"].startswith("2037-01-31T12:00:00")
+    server.rpc("ResumeTask", {"id": task["id"]})
+    told = server.http.post(f"/api/tasks/{task['id']}/pause", json={"until": until}).json()
+    assert told["paused_until"].startswith("2037-01-31T12:00:00")
 
 
 @pytest.mark.parametrize("tenant", ["", "/somebody"])

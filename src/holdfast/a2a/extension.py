@@ -43,7 +43,7 @@ def request(metadata: Mapping[str, Any]) -> PauseRequest:
         raise BadInput(f"mode has to be one of {', '.join(MODES)}")
     if reason is not None and (not isinstance(reason, str) or len(reason) > 1000):
         raise BadInput("reason has to be a text of up to 1,000 characters")
-    return PauseRequest(mode, reason, None if until is None else _time(until))
+    return PauseRequest(mode, reason, None if until is None else time_of(until))
 
 
 def require_in_place(params: Any) -> None:
@@ -66,7 +66,8 @@ def paused(stops: Mapping[str, Mapping[str, Any]], in_flight: int) -> dict[str, 
     return said
 
 
-def _time(value: Any) -> datetime:
+def time_of(value: Any) -> datetime:
+    """A point in time as RFC 3339 writes it; raises BadInput for any other form, and for a time that there is not."""
     try:
         if _RFC_3339.fullmatch(value):
             return datetime.fromisoformat(value.upper()).astimezone(UTC)

@@ -8,16 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial, wraps
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.a2a.errors import INSIDE
+from holdfast.a2a.extension import time_of
 from holdfast.a2a.handler import Desk
 from holdfast.a2a.routes import handed_out
 from holdfast.checkpoints import errors, events, questions, tasks
@@ -59,12 +62,19 @@ class Body(BaseModel):
 Given = TypeVar("Given", bound=Body)
 
 
+def _until(value: Any) -> datetime | None:
+    try:
+        return None if value is None else time_of(value)
+    except errors.BadInput as error:
+        raise PydanticCustomError("time", str(error).removeprefix("until ")) from None
+
+
 class Pause(Body):
     """How a task is paused."""
 
     mode: Mode = "step"
     reason: Reason | None = None
-    until: AwareDatetime | None = None
+    until: Annotated[datetime | None, PlainValidator(_until)] = None
 
 
 class Hold(Body):
