@@ -390,6 +390,24 @@ def test_what_does_not_fit_is_told_in_a_sentence(server: Server, content: str) -
     assert PYTHON.search(server.rest("GET", "/tasks?historyLength=x&pageSize=y").text) is None
 
 
+@pytest.mark.parametrize(
+    ("method", "params", "missing"),
+    [
+        ("PauseTask", {}, "id"),
+        ("ResumeTask", {"metadata": {}}, "id"),
+        ("GetTask", {"id": ""}, "id"),
+        ("CancelTask", {}, "id"),
+        ("SubscribeToTask", {}, "id"),
+        ("SendMessage", {}, "message"),
+        ("SendMessage", {"message": {"parts": [{"text": "x"}]}}, "message.messageId, message.role"),
+        ("SendStreamingMessage", {"message": {"messageId": "m", "role": "ROLE_USER"}}, "message.parts"),
+    ],
+)
+def test_the_field_that_is_missing_is_named(server: Server, method: str, params: Json, missing: str) -> None:
+    error = server.post(method, params).json()["error"]
+    assert (error["code"], error["message"]) == (-32602, f"this is required and missing: {missing}")
+
+
 def test_the_field_that_does_not_fit_is_named(server: Server) -> None:
     error = server.http.post("/a2a", content=body('{"message":{"parts":[{"text":5}]}}')).json()["error"]
     assert error["message"] == "the field message.parts.text of the parameters is not as SendMessageRequest has it"

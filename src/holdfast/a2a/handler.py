@@ -65,6 +65,7 @@ ON_THE_WIRE: dict[int, list[tuple[TaskState, bool | None]]] = {
     pb.TaskState.TASK_STATE_WORKING: [(TaskState.WORKING, None), (TaskState.PAUSED, True)],
     **{pb.TaskState.Value(f"TASK_STATE_{one}"): [(one, None)] for one in TERMINAL | WAITS},
 }
+_BEFORE = re.compile("_([a-z])")
 _TOKEN = re.compile(r"\[(\d{1,12}(?:\.\d{1,12})?), (\d{1,18})\]", re.ASCII)
 
 
@@ -381,7 +382,16 @@ def _require_fields(params: Protobuf) -> None:
     bare = type(params)()
     bare.CopyFrom(params)
     _empty(bare)
-    validate_proto_required_fields(bare)
+    try:
+        validate_proto_required_fields(bare)
+    except InvalidParamsError as error:
+        missing = ", ".join(sorted(_camel(one["field"]) for one in (error.data or {})["errors"]))
+        raise InvalidParamsError(message=f"this is required and missing: {missing}", data=error.data) from None
+
+
+def _camel(path: str) -> str:
+    """The path of a field with its names as they are in JSON."""
+    return _BEFORE.sub(lambda found: found[1].upper(), path)
 
 
 def _empty(message: Protobuf) -> None:
