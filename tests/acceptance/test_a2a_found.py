@@ -6,13 +6,14 @@ import base64
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ import pytest
 from a2a.types import a2a_pb2 as pb
 from google.protobuf import struct_pb2
 
+from holdfast.a2a.reading import Readable
 from holdfast.checkpoints import keys
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.messages import MOST_BYTES
+from holdfast.graphs.standing import plan_file
 from tests.acceptance.serving import (
     SLOW,
     URI,
@@ -158,7 +161,7 @@ def test_a_pattern_in_an_edited_plan_reads_no_other_owners_file(owners: tuple[Se
     goal = text("Market research report on cars")
     asked = server.rpc("SendMessage", {"message": message(goal, data(options={"approve": True}), file())})["task"]
     (question,) = asked["status"]["message"]["parts"][1]["data"]["questions"]
-    path = server.http.get(f"/api/tasks/{asked['id']}/plan").json()["subtasks"][0]["params"]["paths"][0]
+    path = str((uploads(server) / asked["id"] / "x.csv").resolve())
     foreign = server.send(message(goal, file(OTHERS)))  # which is there now, and would be later
     for name in (path.replace(asked["id"], "*"), path.replace(asked["id"], foreign["id"]), str(uploads(server))):
         answers = {question["id"]: {"edit": {"subtasks": [nap("n", 0), subtask("c", "collect_data", paths=[name])]}}}
@@ -177,11 +180,39 @@ def test_a_plan_names_what_came_with_it_by_its_name(server: Server) -> None:
     said["parts"] += [file(), file(OTHERS)]
     done = server.rpc("SendMessage", {"message": said})["task"]
     assert state(done) == "COMPLETED", done["status"]
-    (spec,) = server.http.get(f"/api/tasks/{done['id']}/plan").json()["subtasks"]
+    with closing(sqlite3.connect(server.db)) as db:
+        (spec,) = plan_file(db, done["id"])["subtasks"]
     own, handed_out = map(Path, spec["params"]["paths"])
     assert own == (uploads(server) / done["id"] / "x.csv").resolve(), "what was looked at is what is read"
     assert handed_out == (server.folder / "open" / "sales.csv").resolve()
     assert own.read_text() == ROWS
+
+
+def test_a_plan_tells_no_path_that_its_client_did_not_give(server: Server) -> None:
+    goal = text("Market research report on cars")
+    said = message(goal, data(options={"approve": True, "data": ["sales.csv"]}), file(), file(OTHERS, "sales.csv"))
+    asked = server.rpc("SendMessage", {"message": said})["task"]
+    (question,) = asked["status"]["message"]["parts"][1]["data"]["questions"]
+    about = f"/api/tasks/{asked['id']}"
+    plan = server.http.get(f"{about}/plan").json()
+    assert plan["subtasks"][0]["params"]["paths"][:2] == ["x.csv", "sales.csv"]
+    edit = {"subtasks": [subtask("c", "collect_data", paths=["x.csv", "sales.csv"])]}
+    server.http.post(f"{about}/answer", json={"answers": {question["id"]: {"edit": edit}}}).raise_for_status()
+    server.until(asked["id"], "COMPLETED")
+    assert server.http.get(f"{about}/plan").json()["subtasks"][0]["params"]["paths"] == ["x.csv", "sales.csv"]
+    for path in ("", "/plan", "/explain", "/standing", "/events", f"/questions/{question['id']}"):
+        assert str(server.folder) not in server.http.get(f"{about}{path}").text, path
+
+
+def test_a_name_is_one_that_leads_back(tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.csv").write_text(ROWS)
+    (tmp_path / "second" / "other.csv").write_text(ROWS)
+    readable = Readable([tmp_path / "first", tmp_path / "second"])
+    paths = [str(tmp_path / one) for one in ("first/same.csv", "second/same.csv", "second/other.csv", "elsewhere.csv")]
+    assert [readable.name(one) for one in paths] == ["same.csv", paths[1], "other.csv", paths[3]]
+    assert readable.find([readable.name(one) for one in paths[:3]]) == paths[:3]
 
 
 def test_a_link_leads_nowhere_else(server: Server) -> None:

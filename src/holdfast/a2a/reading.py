@@ -42,6 +42,17 @@ class Readable:
         """Whether a path leads into one of the folders, or is one that the task was given; it is not opened."""
         return path in self.given or ("\0" not in path and any(_below(folder, Path(path)) for folder in self.folders))
 
+    def name(self, path: str) -> str:
+        """The name by which a client names a file, from which ``find`` makes this path; without one the path."""
+        for number, folder in enumerate(self.folders):
+            try:
+                name = str(Path(path).relative_to(folder.resolve()))
+            except (ValueError, OSError, RuntimeError):
+                continue
+            if name != "." and not any((before / name).is_file() for before in self.folders[:number]):
+                return name
+        return path
+
     def _find(self, name: str) -> str:
         if name in self.given:
             return name
@@ -77,6 +88,26 @@ def edits_resolved(answers: Mapping[str, Any], readable: Readable, registry: Reg
         else value
         for id_, value in answers.items()
     }
+
+
+def named(plan: Mapping[str, Any], readable: Readable, registry: Registry) -> dict[str, Any]:
+    """A plan as ``resolved`` takes it: its files by the names that a client has for them."""
+    return {**plan, "subtasks": [_renamed(spec, readable, registry) for spec in plan["subtasks"]]}
+
+
+def edit_named(answer: Any, readable: Readable, registry: Registry) -> Any:
+    """An answer that was given, with the plan that may be in it as ``named`` has it."""
+    if not isinstance(answer, Mapping) or not isinstance(plan := answer.get("edit"), Mapping):
+        return answer
+    return {**answer, "edit": named(plan, readable, registry)} if isinstance(plan.get("subtasks"), list) else answer
+
+
+def _renamed(spec: Any, readable: Readable, registry: Registry) -> Any:
+    if not _named(spec, registry):
+        return spec
+    files = registry.get(spec["type"]).files
+    names = [readable.name(one) if isinstance(one, str) else one for one in spec["params"][files]]
+    return {**spec, "params": {**spec["params"], files: names}}
 
 
 def _named(spec: Any, registry: Registry) -> int:

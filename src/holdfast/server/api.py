@@ -22,9 +22,11 @@ from starlette.routing import BaseRoute, Route
 from holdfast.a2a.errors import INSIDE
 from holdfast.a2a.extension import time_of
 from holdfast.a2a.handler import Desk
+from holdfast.a2a.reading import Readable, edit_named, named
 from holdfast.a2a.routes import handed_out
 from holdfast.checkpoints import errors, events, questions, tasks
 from holdfast.checkpoints.events import Event
+from holdfast.checkpoints.questions import Question
 from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.graphs import exchange
 from holdfast.graphs.standing import plan_file, standing
@@ -189,13 +191,20 @@ class _Told:
         """``GET /api/tasks/{task}/plan``."""
         task_id = await self.found(request)
         made = await self.hf.database.aread(lambda db: plan_file(db, task_id))
-        return await self._json(lambda: made)
+        readable = await self._readable(task_id)
+        return await self._json(lambda: named(made, readable, self.hf.services.registry))
 
     async def standing(self, request: Request) -> Response:
         """``GET /api/tasks/{task}/standing``."""
         task_id, database = await self.found(request), self.hf.database
         made = await database.aread(lambda db: standing(database, db, task_id))
-        return await self._json(lambda: exchange.standing_json(made))
+        readable = await self._readable(task_id)
+
+        def tell() -> dict[str, Any]:
+            told = exchange.standing_json(made)
+            return {**told, "answered": [self._question(one, readable) for one in made.answered]}
+
+        return await self._json(tell)
 
     async def explain(self, request: Request) -> Response:
         """``GET /api/tasks/{task}/explain``."""
@@ -207,7 +216,8 @@ class _Told:
         task_id, named = await self.found(request), request.path_params["question"]
         read = self.hf.database.aread
         made = await read(lambda db: questions.find(db, tasks.get(db, task_id).number, named))
-        return await self._json(lambda: exchange.question_json(made))
+        readable = await self._readable(task_id)
+        return await self._json(lambda: self._question(made, readable))
 
     async def artifact(self, request: Request) -> Response:
         """``GET /api/tasks/{task}/artifacts/{name}``: its bytes."""
@@ -223,6 +233,14 @@ class _Told:
         """The id of the caller's task that the request names; raises UnknownTask or AmbiguousTask."""
         owner, named = _owner(request), request.path_params["task"]
         return await self.hf.database.aread(lambda db: tasks.resolve(db, named, owner))
+
+    async def _readable(self, task_id: str) -> Readable:
+        """The files that the client of a task may name."""
+        return self.desk.readable(task_id, (await self.hf.services.task(task_id)).options.get("data", ()))
+
+    def _question(self, question: Question, readable: Readable) -> dict[str, Any]:
+        told = exchange.question_json(question)
+        return {**told, "answer": edit_named(told["answer"], readable, self.hf.services.registry)}
 
     async def _shown(self, request: Request, task_id: str) -> Response:
         task = await self.hf.get(task_id)
