@@ -33,9 +33,10 @@ class Limited:
             headers={"A2A-Version": "1.0"},
         )
 
-    def connect(self, receive_bytes: int | None = None) -> socket.socket:
-        """A bare connection; with ``receive_bytes`` one that takes in little at a time."""
+    def connect(self, receive_bytes: int | None = None, address: str = "127.0.0.1") -> socket.socket:
+        """A bare connection from an address; with ``receive_bytes`` one that takes in little at a time."""
         bare = socket.socket()
+        bare.bind((address, 0))
         if receive_bytes:
             bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         bare.settimeout(SLOW)

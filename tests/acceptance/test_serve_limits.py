@@ -165,6 +165,22 @@ def test_largest_body_is_served(server):
     assert "result" in answer.json()
 
 
+def test_bodies_under_way_are_limited_together(tmp_path):
+    limits = {"body_bytes": 10_000, "owner_bodies_bytes": 12_000, "bodies_bytes": 20_000, "body_seconds": 60}
+    begun = b"POST /a2a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n" + b" " * 8000
+    with limited(tmp_path, **limits) as server, server.client(ANOTHER) as other, server.client("127.0.0.3") as third:
+        with server.connect() as one, server.connect(address=ANOTHER) as two:
+            one.sendall(begun)
+            two.sendall(begun)
+            soon(lambda: server.http.post("/a2a", content=b" " * 8000).status_code == 429)
+            soon(lambda: third.post("/a2a", content=b" " * 8000).status_code == 503)
+            refused = third.post("/a2a", content=b" " * 8000)
+            assert (refused.headers["retry-after"], refused.headers["connection"]) == ("1", "close")
+            assert other.post("/a2a", content=b" " * 3000).status_code == 200
+        soon(lambda: server.http.post("/a2a", content=b" " * 8000).status_code == 200)
+        assert [third.post("/a2a", content=b" " * 8000).status_code for _ in range(5)] == [200] * 5
+
+
 def nested(depth: int) -> bytes:
     return b'{"a":' * (depth // 2) + b"[" * (depth - depth // 2) + b"]" * (depth - depth // 2) + b"}" * (depth // 2)
 

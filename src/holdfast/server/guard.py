@@ -107,6 +107,7 @@ class Guard:
         self._names, self._public, self._echo, self._told = names, public, echo, told
         self._buckets, self._turns = Buckets(limits.rate, limits.burst), turns or Turns()
         self._waiting: Counter[str] = Counter()
+        self._bodies: Counter[str] = Counter()
         self._open: set[_Request] = set()
         self._closing = False
 
@@ -147,6 +148,9 @@ class Guard:
             await request.refuse(Refused(500, "INTERNAL", INSIDE))
         finally:
             self._open.discard(request)
+            self._bodies[request.who] -= request.held
+            if not self._bodies[request.who]:
+                del self._bodies[request.who]
             self._told(request.done(monotonic() - began))
 
     async def _answer(self, request: _Request) -> None:
@@ -220,6 +224,7 @@ class Guard:
                     size += len(chunk)
                     if size > limits.body_bytes:
                         raise too_large
+                    self._hold(request, len(chunk))
                     chunks.append(chunk)
         except TimeoutError:
             late = f"the request did not come in whole within {limits.body_seconds:g} s"
@@ -229,6 +234,18 @@ class Guard:
         if tokens := size // TOKEN_BYTES + values // TOKEN_VALUES:
             self._take(request, tokens)
         request.call = await self._turns.make(request.who, size, look_at, request)
+
+    def _hold(self, request: _Request, size: int) -> None:
+        """Counts bytes of a body, which is kept until its request has been answered."""
+        limits, again = self._limits, {"Retry-After": "1"}
+        if self._bodies[request.who] + size > limits.owner_bodies_bytes:
+            sentence = f"one owner's requests under way may have {limits.owner_bodies_bytes:,} bytes together"
+            raise Refused(429, "TOO_MUCH_AT_ONCE", f"{sentence}; send this one again in a moment", again, close=True)
+        if self._bodies.total() + size > limits.bodies_bytes:
+            sentence = "this server has as much to read as it can keep; send the request again in a moment"
+            raise Refused(503, "TOO_MUCH_AT_ONCE", sentence, again, close=True)
+        self._bodies[request.who] += size
+        request.held += size
 
     async def _pass(self, request: _Request) -> None:
         request.streaming = request.call.streams or "text/event-stream" in request.headers.get("accept", "")
@@ -289,6 +306,7 @@ class _Request:
         self.scope, self.headers = scope, Headers(scope=scope)
         self.path = scope["path"].removeprefix(scope.get("root_path", ""))
         self.owner, self.body, self.call, self.streaming = "", b"", NOTHING, False
+        self.held = 0  # bytes of the body that are counted for its owner
         self.crowded = CROWDED in scope.get("state", ())  # its connection is one too many
         self.cut: asyncio.Timeout | None = None
         self._receive, self._send, self._echo = receive, send, echo

@@ -18,6 +18,8 @@ class Limits:
     """What one client, or all together, may ask of a server; every limit has an answer that says so."""
 
     body_bytes: int = 2 * MEGABYTE
+    bodies_bytes: int = 128 * MEGABYTE  # of all requests under way
+    owner_bodies_bytes: int = 64 * MEGABYTE  # of one owner's
     depth: int = 64  # of nested JSON
     values: int = 50_000  # in it
     header_seconds: float = 10.0  # until a request's head is there
