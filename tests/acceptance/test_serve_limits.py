@@ -74,8 +74,24 @@ def test_pages_of_other_origins_are_refused(server, origin):
     assert server.http.options("/a2a", headers={"Origin": origin}).status_code == 403
 
 
+def test_several_origins_are_refused(server):
+    own, other = (("Origin", f"http://{one}") for one in (f"127.0.0.1:{server.port}", "evil.example"))
+    for lines in ([own, other], [other, own], [own, own]):
+        assert server.http.get("/a2a/rest/tasks", headers=lines).status_code == 403
+
+
 def test_its_own_page_may_ask(server):
     assert server.http.get("/a2a/rest/tasks", headers={"Origin": f"http://127.0.0.1:{server.port}"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/a2a", "/a2a/rest/message:send", "/healthz"])
+def test_two_lengths_are_refused_and_nothing_behind_them_is_answered(server, path):
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with server.connect() as bare:
+        bare.sendall(head.encode() + b"0\r\n\r\n" + GET)
+        answer = read_all(bare)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
 
 
 def test_body_declared_too_large_is_not_read(server):

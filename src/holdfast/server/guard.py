@@ -178,6 +178,7 @@ class Guard:
             raise Refused(503, "UNAVAILABLE", "this server is going down", {"Retry-After": "1"}, close=True)
         require_host(request.headers, self._names, request.scope.get("server"))
         require_origin(request.headers)
+        require_one_length(request.headers)
         if request.path == ALIVE:
             return
         if request.crowded:
@@ -411,10 +412,17 @@ def require_host(headers: Headers, names: frozenset[str], server: tuple[str, int
         raise Refused(421, "UNKNOWN_HOST", sentence)
 
 
+def require_one_length(headers: Headers) -> None:
+    """Refuses a body with two lengths, of which a proxy may believe the other one (RFC 9112, 6.1)."""
+    if "transfer-encoding" in headers and "content-length" in headers:
+        sentence = "a request has Content-Length or Transfer-Encoding, and not both"
+        raise Refused(400, "TWO_LENGTHS", sentence, close=True)
+
+
 def require_origin(headers: Headers) -> None:
     """Refuses what a web page sends that this server has not given out itself."""
-    origin = headers.get("origin")
-    if origin is not None and _place(origin) != headers.get("host", "").lower():
+    origins = headers.getlist("origin")
+    if len(origins) > 1 or any(_place(one) != headers.get("host", "").lower() for one in origins):
         raise Refused(403, "FOREIGN_ORIGIN", "this server takes no requests from web pages of other origins")
 
 
