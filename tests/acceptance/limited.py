@@ -20,8 +20,8 @@ from tests.acceptance.serving import SLOW, free_port
 class Limited:
     """Where the server is, and how to end it."""
 
-    def __init__(self, port: int, path: Path) -> None:
-        self.port, self.path = port, path
+    def __init__(self, port: int, path: Path, grpc_port: int | None = None) -> None:
+        self.port, self.path, self.grpc_port = port, path, grpc_port
         self.http = self.client()
 
     def client(self, address: str = "127.0.0.1") -> httpx.Client:
@@ -49,9 +49,9 @@ class Limited:
 
 
 @contextmanager
-def limited(folder: Path, hosts: tuple[str, ...] = (), **limits: Any) -> Iterator[Limited]:
+def limited(folder: Path, hosts: tuple[str, ...] = (), *, grpc: bool = False, **limits: Any) -> Iterator[Limited]:
     """Serves a new database in ``folder`` under these limits."""
-    settings = Settings(port=free_port(), hosts=hosts, limits=Limits(**limits))
+    settings = Settings(port=free_port(), grpc_port=free_port() if grpc else None, hosts=hosts, limits=Limits(**limits))
     ends: list[Any] = []
     begun, failed = threading.Event(), list[BaseException]()
 
@@ -71,7 +71,7 @@ def limited(folder: Path, hosts: tuple[str, ...] = (), **limits: Any) -> Iterato
     thread = threading.Thread(target=work)
     thread.start()
     begun.wait(SLOW)
-    here = Limited(settings.port, folder / "holdfast.db")
+    here = Limited(settings.port, folder / "holdfast.db", settings.grpc_port)
     try:
         while True:
             assert thread.is_alive(), failed

@@ -22,6 +22,7 @@ from google.rpc import error_details_pb2
 from holdfast.a2a.errors import INSIDE
 from holdfast.checkpoints import keys
 from holdfast.checkpoints.database import Database
+from tests.acceptance.limited import Limited, limited
 from tests.acceptance.serving import SLOW, URI, Server, free_port, nap, planned, subtask
 
 VERSION = (("a2a-version", "1.0"),)
@@ -32,8 +33,9 @@ WORKING, PAUSED_STATE = pb.TaskState.TASK_STATE_WORKING, "PAUSED"
 class Client:
     """A channel to a server's gRPC port; every call carries ``metadata``."""
 
-    def __init__(self, server: Server, *metadata: tuple[str, str]) -> None:
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{server.words[-1]}")
+    def __init__(self, server: Server | Limited, *metadata: tuple[str, str]) -> None:
+        port = server.words[-1] if isinstance(server, Server) else server.grpc_port
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         self.stub = A2AServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self.metadata = [*VERSION, *metadata]
 
@@ -259,3 +261,137 @@ def test_the_server_ends_at_once_while_a_stream_is_open(tmp_path: Path) -> None:
         assert "Traceback" not in server.log()
         server.start()
         assert client.call("GetTask", pb.GetTaskRequest(id=task.id)).status.state == WORKING
+
+
+def begun(client: Client, *, at_once: bool = True) -> Any:
+    """A call that sends a message which begins a task of a minute."""
+    request = sent(planned(nap("n", 60)), at_once=at_once)
+    return client.stub.SendMessage.future(request, timeout=SLOW, metadata=client.metadata)
+
+
+def open_calls(server: Any) -> int:
+    line = next(one for one in server.http.get("/metrics").text.splitlines() if one.startswith("holdfast_open_streams"))
+    return int(float(line.split()[1]))
+
+
+def soon(condition: Any, seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"it is not so within {seconds:g} s"
+        time.sleep(0.02)
+
+
+def test_calls_that_wait_are_counted_together_with_those_over_http(tmp_path: Path) -> None:
+    with limited(tmp_path, grpc=True, streams=2) as server:
+        client = Client(server)
+        task = begun(client).result().task
+        waiting = begun(client, at_once=False)
+        stream = client.call("SubscribeToTask", pb.SubscribeToTaskRequest(id=task.id))
+        next(stream)
+        soon(lambda: open_calls(server) == 2)
+        error: Any = refused(lambda: begun(client, at_once=False).result())
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "2 streams and other calls that wait" in error.details()
+        assert server.rpc("SendMessage", {"message": planned(nap("m", 0))}).status_code == 429
+        stream.cancel()
+        soon(lambda: open_calls(server) == 1)
+        assert client.call("GetTask", pb.GetTaskRequest(id=task.id)).id == task.id
+        waiting.cancel()
+        soon(lambda: open_calls(server) == 0)
+        assert client.send(planned(nap("m", 0))).status.state == pb.TaskState.TASK_STATE_COMPLETED
+
+
+def test_calls_that_wait_leave_room_for_those_that_do_not(tmp_path: Path) -> None:
+    with limited(tmp_path, grpc=True, waiting=3) as server:
+        client = Client(server)
+        waiting = [begun(client, at_once=False) for _ in range(3)]
+        soon(lambda: open_calls(server) == 3)
+        assert refused(lambda: begun(client).result()).code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        assert server.rpc("SendMessage", {"message": planned(nap("m", 0))}).status_code == 503
+        assert server.rpc("ListTasks", {}).status_code == 200
+        for one in waiting:
+            one.cancel()
+        soon(lambda: begun(client).exception() is None)
+
+
+def test_a_message_has_to_come_in_time_and_be_one(tmp_path: Path) -> None:
+    with limited(tmp_path, grpc=True, body_seconds=0.3) as server:
+        client = Client(server)
+        end = threading.Event()
+
+        def never() -> Iterator[bytes]:
+            end.wait(SLOW)
+            yield from ()
+
+        call = client.channel.stream_unary("/lf.a2a.v1.A2AService/GetTask")
+        late: Any = refused(lambda: call(never(), timeout=SLOW, metadata=client.metadata))
+        end.set()
+        assert (late.code(), "within 0.3 s" in late.details()) == (grpc.StatusCode.DEADLINE_EXCEEDED, True)
+        for nonsense in ([], [b"\xff" * 9]):
+            bad: Any = refused(lambda: call(iter(nonsense), timeout=SLOW, metadata=client.metadata))  # noqa: B023
+            assert bad.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_requests_over_both_bindings_are_counted_together_and_wrong_keys_too(tmp_path: Path) -> None:
+    with limited(tmp_path, grpc=True, rate=0.5, burst=4) as server:
+        nobody, wrong = Client(server), Client(server, ("x-api-key", "hf_wrong"))
+        for _ in range(2):
+            assert server.rpc("ListTasks", {}).status_code == 200
+        assert not nobody.call("ListTasks", pb.ListTasksRequest()).tasks
+        error: Any = refused(lambda: wrong.call("ListTasks", pb.ListTasksRequest()))
+        assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+        for client in (nobody, wrong):
+            error = refused(lambda: client.call("ListTasks", pb.ListTasksRequest()))  # noqa: B023
+            assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            again, status = error_details_pb2.RetryInfo(), status_from_call(error)
+            assert status is not None
+            assert status.details[1].Unpack(again)
+            assert again.retry_delay.seconds == 2
+        assert server.rpc("ListTasks", {}).status_code == 429
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["revoked", "first-key"])
+def test_what_waits_ends_with_its_key(tmp_path: Path, first: bool) -> None:
+    database = Database(tmp_path / "holdfast.db")
+    key = None if first else database.write(lambda db: keys.add(db, "ann", time.time()))
+    with serving(tmp_path) as server:
+        client = Client(server, *([("x-api-key", key)] if key else []))
+        task = client.send(planned(nap("n", 60)), at_once=True)
+        waiting, stream = (
+            begun(client, at_once=False),
+            client.call("SubscribeToTask", pb.SubscribeToTaskRequest(id=task.id)),
+        )
+        next(stream)
+        time.sleep(0.2)
+        database.write(lambda db: keys.add(db, "bob", time.time()) if first else keys.revoke(db, "ann"))
+        began = time.monotonic()
+        for call in (lambda: list(stream), waiting.result):
+            assert refused(call).code() == grpc.StatusCode.UNAUTHENTICATED  # type: ignore[attr-defined]
+        assert time.monotonic() - began < 1.5
+        assert "Traceback" not in server.log()
+    database.close()
+
+
+def test_an_error_names_the_state_that_is_its_cause(client: Client) -> None:
+    task = client.send(planned(nap("n", 0)))
+    for call in (
+        lambda: client.switch("PauseTask", task.id),
+        lambda: client.call("CancelTask", pb.CancelTaskRequest(id=task.id)),
+    ):
+        status, info = status_from_call(refused(call)), error_details_pb2.ErrorInfo()  # type: ignore[arg-type]
+        assert status is not None
+        assert status.details[0].Unpack(info)
+        assert dict(info.metadata) == {"state": "COMPLETED"}
+
+
+def test_calls_are_among_the_figures(server: Server, client: Client) -> None:
+    def figures(name: str) -> list[str]:
+        return [one for one in server.http.get("/metrics").text.splitlines() if one.startswith(name)]
+
+    task = client.send(planned(nap("n", 60)), at_once=True)
+    before = figures("holdfast_pause_seconds_count")
+    client.switch("PauseTask", task.id)
+    assert figures("holdfast_pause_seconds_count") != before
+    assert any('method="PauseTask",status="OK"' in one for one in figures("holdfast_grpc_calls_total"))
+    assert figures('holdfast_grpc_call_seconds_count{method="SendMessage",status="OK"}')
+    client.call("CancelTask", pb.CancelTaskRequest(id=task.id))

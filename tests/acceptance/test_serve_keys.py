@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -299,6 +300,38 @@ def test_the_first_key_is_known_from_its_first_request_on(tmp_path):
             database.write(lambda db, name=name: stored.revoke(db, name))
             database.write(stored.off)
             soon(lambda: server.http.get("/a2a/rest/tasks").status_code == 200)
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["revoked", "first-key"])
+def test_what_waits_ends_with_its_key(tmp_path, first):
+    """By a key that is revoked, or, without one, by the first that is made."""
+    with Server(tmp_path) as server:
+        alice = {} if first else key(server.db, "alice")
+        sent = {"message": planned(nap("n", 60)), "configuration": {"returnImmediately": True}}
+        task = server.rpc("SendMessage", sent, **alice)["task"]["id"]
+        seq = max(one["seq"] for one in server.events(task))
+        blocking = {"message": planned(nap("m", 60))}
+        stream = server.stream("SubscribeToTask", {"id": task}, **alice)
+        with stream, ThreadPoolExecutor(3) as pool:
+            stream.next()
+            calls = [
+                pool.submit(server.post, "SendMessage", blocking, **alice),
+                pool.submit(server.rest, "POST", "/message:send", blocking, **alice),
+                pool.submit(server.http.get, f"/api/tasks/{task}/events?after={seq + 99}&wait=25", headers=alice),
+            ]
+            time.sleep(0.3)
+            if first:
+                bob = key(server.db, "bob")
+            else:
+                assert keys(server.db, "revoke", "alice").returncode == 0
+            began = time.monotonic()
+            stream.rest()  # to its end
+            assert [one.result().status_code for one in calls] == [401] * 3
+            assert "UNAUTHENTICATED" in calls[0].result().text
+            assert time.monotonic() - began < 1.5
+        assert "Traceback" not in server.log()
+        if first:
+            assert server.http.get("/a2a/rest/tasks", headers=bob).status_code == 200
 
 
 def soon(condition: Any, seconds: float = 2.0) -> None:

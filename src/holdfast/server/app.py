@@ -18,7 +18,8 @@ from holdfast.a2a.routes import echo, routes
 from holdfast.server import logs
 from holdfast.server.api import api
 from holdfast.server.calls import refusal
-from holdfast.server.guard import CARD, Done, Guard, Keys
+from holdfast.server.gate import Gate, Keys
+from holdfast.server.guard import CARD, Done, Guard
 from holdfast.server.health import Metrics, health_routes
 from holdfast.server.settings import Settings
 
@@ -54,9 +55,9 @@ def make_guarded(desk: Desk, settings: Settings, keys: Keys, handler: Handler | 
         logs.tell(done)
 
     app = make_app(desk, handler, metrics)
-    guard = Guard(app, keys, settings.limits, names=settings.names, echo=echo_if(desk), told=told, turns=desk.turns)
-    metrics.watch(lambda: guard.streams)
-    return guard
+    gate = Gate(keys, settings.limits)
+    metrics.watch(lambda: gate.waiting)
+    return Guard(app, gate, names=settings.names, echo=echo_if(desk), told=told, turns=desk.turns)
 
 
 def echo_if(desk: Desk) -> Callable[[str | None], Mapping[str, str]]:

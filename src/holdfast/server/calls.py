@@ -38,7 +38,7 @@ _REST: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("DELETE", f"{_CONFIGS}/[^/]+", "DeleteTaskPushNotificationConfig"),
     )
 )
-_STATUS = {
+STATUS = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
@@ -102,7 +102,7 @@ def refusal(path: str, call_id: str | int | None, status: int, reason: str, sent
         code = _RPC_CODES.get(status, RPC_REFUSED)
         return {"jsonrpc": "2.0", "id": call_id, "error": {"code": code, "message": sentence, "data": details}}
     if _BELOW_REST.fullmatch(path):
-        name = _STATUS.get(status, "UNKNOWN")
+        name = STATUS.get(status, "UNKNOWN")
         return {"error": {"code": status, "status": name, "message": sentence, "details": details}}
     return {"error": sentence}
 

@@ -6,15 +6,15 @@ whose it is, insists on the protocol's version, and lets nothing out of what is 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import math
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import grpc
 from a2a.auth.user import UnauthenticatedUser, User
@@ -24,20 +24,27 @@ from a2a.server.request_handlers.grpc_handler import GrpcHandler, GrpcServerCall
 from a2a.types import a2a_pb2 as pb
 from a2a.types.a2a_pb2_grpc import add_A2AServiceServicer_to_server
 from a2a.utils import constants
-from a2a.utils.errors import A2AError
+from a2a.utils.errors import A2A_ERROR_REASONS, A2AError
+from a2a.utils.grpc_status import status_to_grpc
 from a2a.utils.version_validator import validate_version
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc import status_pb2
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from starlette.datastructures import Headers
 
 from holdfast.a2a.errors import INSIDE
-from holdfast.a2a.handler import Handler
+from holdfast.a2a.handler import WHO, Handler
 from holdfast.checkpoints.errors import BadInput, StoreError
-from holdfast.server import logs
-from holdfast.server.guard import Buckets, Keys, key_in
-from holdfast.server.settings import Limits, Settings
+from holdfast.server.calls import DOMAIN, STATUS, Call
+from holdfast.server.gate import Gate, Refused, key_in
+from holdfast.server.guard import GRPC, TOKEN_BYTES, Done
+from holdfast.server.protocol import peer_of
+from holdfast.server.settings import Settings
 
 log = logging.getLogger("holdfast.server")
 PAUSE_SERVICE = "holdfast.a2a.pause_resume.v1.PauseResumeService"
-NO_KEY = "this server asks for a key: send it as `authorization: Bearer KEY` or as `x-api-key`"
+A2A_DOMAIN = "a2a-protocol.org"
 EXTENSIONS = HTTP_EXTENSION_HEADER.lower()
 KEEPALIVE_SECONDS = 60
 STOP_SECONDS = 0.5  # for calls that are about to end; a stream is broken off
@@ -45,6 +52,7 @@ Echo: TypeAlias = Callable[[str | None], Mapping[str, str]]
 Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # which has parameters in its type stubs only
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _owner: ContextVar[str] = ContextVar("holdfast_grpc_owner", default="")
+_who: ContextVar[str] = ContextVar("holdfast_grpc_who", default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class Calls(GrpcServerCallContextBuilder):
         owner = _owner.get()
         return ServerCallContext(
             user=Owner(owner) if owner else UnauthenticatedUser(),
-            state={"headers": given},
+            state={"headers": given, WHO: _who.get()},
             requested_extensions=get_requested_extensions([given.get(EXTENSIONS, "")]),
         )
 
@@ -91,6 +99,14 @@ class Servicer(GrpcHandler):
         """Lets a paused task go on."""
         return await self._task(request, context, self.request_handler.on_resume_task)
 
+    async def abort_context(self, error: A2AError, context: Context) -> None:
+        """Ends a call with an error; one for which the task's state is the cause names it."""
+        if not isinstance(error.data, dict) or "state" not in error.data:
+            return await super().abort_context(error, context)
+        state = {"state": str(error.data["state"])}
+        info = ErrorInfo(reason=A2A_ERROR_REASONS[type(error)], domain=A2A_DOMAIN, metadata=state)
+        return await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, error.message, info)
+
     async def _task(
         self,
         request: pb.CancelTaskRequest,
@@ -101,12 +117,14 @@ class Servicer(GrpcHandler):
 
 
 class GrpcGuard(grpc.aio.ServerInterceptor):
-    """Stands before every method: the key, the rate, the version, the echo, and what must not get out."""
+    """Stands before every method: the gate, the version, the echo, and what must not get out.
 
-    def __init__(self, servicer: Servicer, keys: Keys, limits: Limits, echo: Echo) -> None:
-        self._servicer, self._keys, self._limits, self._echo = servicer, keys, limits, echo
-        self._buckets = Buckets(limits.rate, limits.burst)
-        self._streams: Counter[str] = Counter()
+    Every method is served as one whose request is a stream, of which one message is read: so a call is let in, or
+    refused, by its metadata alone, and the message has to come in time.
+    """
+
+    def __init__(self, servicer: Servicer, gate: Gate, echo: Echo, told: Callable[[Done], None]) -> None:
+        self._servicer, self._gate, self._echo, self._told = servicer, gate, echo, told
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Method | None]], details: Any
@@ -115,41 +133,41 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
         method = await continuation(details)
         if method is None:
             return None
-        wrap: Any = grpc.unary_unary_rpc_method_handler
-        call: Any = self._unary(details.method, method.unary_unary)
-        if method.response_streaming:
-            wrap, call = grpc.unary_stream_rpc_method_handler, self._stream(details.method, method.unary_stream)
-        guarded: Method = wrap(call, method.request_deserializer, method.response_serializer)
+        streams = method.response_streaming
+        make: Any = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
+        guarded: Method = make(
+            self._behind(details.method, method), method.request_deserializer, method.response_serializer
+        )
         return guarded
 
-    def _unary(self, name: str, call: Any) -> Any:
-        async def guarded(request: Any, context: Context) -> Any:
-            async with _told(name, context), self._guarded(context):
-                return await call(request, context)
+    def _behind(self, name: str, method: Method) -> Any:
+        async def guarded(requests: Any, context: Context) -> Any:
+            began, done = monotonic(), False
+            try:
+                answer = await self._guarded(method, requests, context)
+            except grpc.aio.AbortError:
+                done = True
+                raise
+            else:
+                done = True
+                return answer
+            finally:
+                code: Any = context.code()  # 0 where nothing has set it
+                status = "CANCELLED" if not done else code.name if code else "OK"
+                call = Call(name.rpartition("/")[2])
+                self._told(Done(GRPC, name, call, status, monotonic() - began, _owner.get()))
 
         return guarded
 
-    def _stream(self, name: str, call: Any) -> Any:
-        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with _told(name, context), self._guarded(context), self._counted(context):
-                async for said in call(request, context):
-                    yield said
-
-        return guarded
-
-    @asynccontextmanager
-    async def _guarded(self, context: Context) -> AsyncIterator[None]:
+    async def _guarded(self, method: Method, requests: Any, context: Context) -> Any:
         try:
-            given = _metadata(context)
-            await self._admit(given, context)
-            await _require_version(ServerCallContext(state={"headers": given}))
-            if echoed := self._echo(given.get(EXTENSIONS)):
-                await context.send_initial_metadata([(name.lower(), value) for name, value in echoed.items()])
-            yield
+            return await self._admitted(method, requests, context)
         except grpc.aio.AbortError:
             raise
         except A2AError as error:
             await self._servicer.abort_context(error, context)
+        except Refused as refused:
+            await _refuse(context, refused)
         except StoreError as error:
             log.warning("a call could not be let through: %s", error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, INSIDE)
@@ -157,34 +175,47 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
             log.exception("a call broke off")
             await context.abort(grpc.StatusCode.INTERNAL, INSIDE)
 
-    async def _admit(self, given: Mapping[str, str], context: Context) -> None:
-        owner = await self._keys.owner(key_in(Headers(given)))
-        if owner is None:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, NO_KEY)
-        if wait := self._buckets.take(owner):
-            sentence = f"too many calls: at most {self._limits.rate:g} a second; try again in {math.ceil(wait)} s"
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, sentence)
-        _owner.set(owner)
+    async def _admitted(self, method: Method, requests: Any, context: Context) -> Any:
+        given, streams = _metadata(context), method.response_streaming
+        serve: Any = method.unary_stream if streams else method.unary_unary
+        async with self._gate.inside(key_in(Headers(given)), _peer(context)) as visit:
+            _owner.set(visit.owner)
+            _who.set(visit.who)
+            await _require_version(ServerCallContext(state={"headers": given}))
+            if echoed := self._echo(given.get(EXTENSIONS)):
+                await context.send_initial_metadata([(name.lower(), value) for name, value in echoed.items()])
+            with self._gate.room(visit):  # a message that is long in coming waits as well
+                request = await self._one(requests)
+                if tokens := request.ByteSize() // TOKEN_BYTES:
+                    self._gate.take(visit.who, tokens)
+                if streams:
+                    async for said in serve(request, context):
+                        if not visit.over:
+                            await context.write(said)
+                    return None
+                if isinstance(request, pb.SendMessageRequest) and not request.configuration.return_immediately:
+                    return await serve(request, context)
+            return await serve(request, context)
 
-    @asynccontextmanager
-    async def _counted(self, context: Context) -> AsyncIterator[None]:
-        owner, most = _owner.get(), self._limits.streams
-        if self._streams[owner] >= most:
-            sentence = f"at most {most} streams may be open at once; close one first"
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, sentence)
-        self._streams[owner] += 1
+    async def _one(self, requests: Any) -> Any:
+        seconds = self._gate.limits.body_seconds
         try:
-            yield
-        finally:
-            self._streams[owner] -= 1
+            async with asyncio.timeout(seconds):
+                return await anext(requests)
+        except TimeoutError:
+            raise Refused(408, "TOO_SLOW", f"the request did not come in whole within {seconds:g} s") from None
+        except (StopAsyncIteration, DecodeError):
+            raise Refused(400, "NO_MESSAGE", "what came is no message that this method takes") from None
 
 
 @asynccontextmanager
-async def serving(handler: Handler, settings: Settings, keys: Keys, echo: Echo) -> AsyncIterator[None]:
+async def serving(
+    handler: Handler, settings: Settings, gate: Gate, echo: Echo, told: Callable[[Done], None]
+) -> AsyncIterator[None]:
     """Serves gRPC meanwhile, on the host of HTTP; raises BadInput if the port is taken."""
     servicer, limits = Servicer(handler, Calls()), settings.limits
     server = grpc.aio.server(
-        interceptors=[GrpcGuard(servicer, keys, limits, echo)],
+        interceptors=[GrpcGuard(servicer, gate, echo, told)],
         maximum_concurrent_rpcs=limits.connections,
         options=[
             ("grpc.max_receive_message_length", limits.body_bytes),
@@ -206,27 +237,19 @@ async def serving(handler: Handler, settings: Settings, keys: Keys, echo: Echo) 
         await server.stop(STOP_SECONDS)
 
 
-@asynccontextmanager
-async def _told(name: str, context: Context) -> AsyncIterator[None]:
-    """Writes the line of the log for a call."""
-    began, ended = monotonic(), False
-    try:
-        yield
-        ended = True
-    except grpc.aio.AbortError:
-        ended = True
-        raise
-    finally:
-        code: Any = context.code()  # 0 where nothing has set it
-        fields = {
-            "verb": "GRPC",
-            "method": name.rpartition("/")[2],
-            "route": name,
-            "status": "CANCELLED" if not ended else code.name if code else "OK",
-            "ms": round((monotonic() - began) * 1000, 1),
-            **({"owner": _owner.get()} if _owner.get() else {}),
-        }
-        logs.access.info("request", extra={"fields": fields})
+async def _refuse(context: Context, refused: Refused) -> None:
+    details: list[Message] = [ErrorInfo(reason=refused.reason, domain=DOMAIN)]
+    if seconds := refused.headers.get("Retry-After"):
+        details.append(RetryInfo(retry_delay=Duration(seconds=int(seconds))))
+    await _abort(context, grpc.StatusCode[STATUS[refused.status]], str(refused), *details)
+
+
+async def _abort(context: Context, code: grpc.StatusCode, sentence: str, *details: Message) -> None:
+    status = status_pb2.Status(code=code.value[0], message=sentence)
+    for detail in details:
+        status.details.add().Pack(detail)
+    rich = status_to_grpc(status)
+    await context.abort(rich.code, rich.details or "", rich.trailing_metadata)
 
 
 def _pause_service(servicer: Servicer) -> grpc.GenericRpcHandler:
@@ -240,6 +263,12 @@ def _pause_service(servicer: Servicer) -> grpc.GenericRpcHandler:
 @validate_version(constants.PROTOCOL_VERSION_1_0)
 async def _require_version(context: ServerCallContext) -> None:
     """Raises VersionNotSupportedError for a call in another version; one that names none is in 0.3."""
+
+
+def _peer(context: Context) -> str:
+    """Whose connection a call came by: gRPC says `ipv4:127.0.0.1:50000`, or `ipv6:%5B::1%5D:50000`."""
+    address, _, port = unquote(context.peer()).partition(":")[2].rpartition(":")
+    return peer_of((address.strip("[]"), int(port)))
 
 
 def _metadata(context: Context) -> dict[str, str]:

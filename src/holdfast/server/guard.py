@@ -12,11 +12,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from a2a.extensions.common import HTTP_EXTENSION_HEADER
@@ -24,51 +24,30 @@ from starlette.authentication import SimpleUser
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast.a2a.card import API_KEY_HEADER
 from holdfast.a2a.errors import INSIDE
 from holdfast.a2a.handler import WHO
 from holdfast.a2a.turns import Turns
 from holdfast.checkpoints.errors import StoreError
 from holdfast.server.calls import NOTHING, Call, call_of, is_a2a, refusal
+from holdfast.server.gate import Gate, Refused, Visit, key_in, named
 from holdfast.server.protocol import CROWDED, CRUMBS, peer_of
 from holdfast.server.settings import Limits
 
 log = logging.getLogger("holdfast.server")
 CARD, ALIVE = "/.well-known/agent-card.json", "/healthz"
 PUBLIC = frozenset({CARD, ALIVE})
+GRPC = "GRPC"  # the verb, in logs and metrics, of a call over gRPC, whose status is a word
 GONE = 499  # the status, in logs and metrics, of a request whose client went away
 JSON = "application/json"
 TOKEN_BYTES, TOKEN_VALUES = 32 * 1024, 500  # of a body that cost as much as another request
 DIGITS = 300  # of a whole number; more than 308 are no finite float
 CLOSING_SECONDS = 0.25  # for requests under way, once the server ends; a stream ends at once
 LEFT_SECONDS = 1.0  # for a request under way, once its client has gone; what it writes is soon written, what waits ends
-MANY = 10_000  # owners and peers whose requests are counted; then those that have asked for nothing lately are let go
 HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="holdfast"'}
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d{1,5})?")
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {byte: 1 if byte in b"[{" else -1 for byte in b"[]{}"}
-
-
-class Keys(Protocol):
-    """Who a key belongs to."""
-
-    async def owner(self, key: str) -> str | None:
-        """Whose a request is that shows this key, or "" for none; None if it is to be refused.  May raise StoreError.
-
-        A request that may come without a key is nobody's, "".
-        """
-
-
-class Refused(Exception):
-    """The request is not let through; ``close`` ends its connection too."""
-
-    def __init__(
-        self, status: int, reason: str, sentence: str, headers: Mapping[str, str] | None = None, *, close: bool = False
-    ) -> None:
-        super().__init__(sentence)
-        self.status, self.reason, self.headers, self.close = status, reason, dict(headers or {}), close
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +57,13 @@ class Done:
     verb: str
     route: str
     call: Call
-    status: int
+    status: int | str
     seconds: float
     owner: str
 
 
 class Guard:
-    """``app`` behind keys, host and origin checks, and limits.
+    """``app`` behind host and origin checks, the gate, and limits.
 
     ``names`` are the host names by which requests may call this server, beside the address they came to; ``echo``
     gives the response header for requested extensions; ``told`` learns of every request once it has been answered;
@@ -94,8 +73,7 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        keys: Keys,
-        limits: Limits,
+        gate: Gate,
         *,
         names: frozenset[str],
         public: frozenset[str] = PUBLIC,
@@ -103,18 +81,11 @@ class Guard:
         told: Callable[[Done], None] = lambda done: None,
         turns: Turns | None = None,
     ) -> None:
-        self.app, self._keys, self._limits = app, keys, limits
-        self._names, self._public, self._echo, self._told = names, public, echo, told
-        self._buckets, self._turns = Buckets(limits.rate, limits.burst), turns or Turns()
-        self._waiting: Counter[str] = Counter()
+        self.app, self.gate, self.told, self._limits = app, gate, told, gate.limits
+        self._names, self._public, self._echo, self._turns = names, public, echo, turns or Turns()
         self._bodies: Counter[str] = Counter()
         self._open: set[_Request] = set()
         self._closing = False
-
-    @property
-    def streams(self) -> int:
-        """How many streams and other calls that wait are open."""
-        return self._waiting.total()
 
     def close(self) -> None:
         """Lets no more in; ends streams now, and what else is under way in a moment."""
@@ -151,17 +122,17 @@ class Guard:
             self._bodies[request.who] -= request.held
             if not self._bodies[request.who]:
                 del self._bodies[request.who]
-            self._told(request.done(monotonic() - began))
+            self.told(request.done(monotonic() - began))
 
     async def _answer(self, request: _Request) -> None:
         cut = asyncio.timeout(None)
         try:
             async with cut:
                 request.cut = cut
-                await self._admit(request)
-                request.scope[WHO] = request.who
-                await self._read(request)
-                await self._pass(request)
+                async with self._admitted(request):
+                    request.scope[WHO] = request.who
+                    await self._read(request)
+                    await self._pass(request)
         except TimeoutError:
             if not cut.expired():
                 raise
@@ -172,7 +143,8 @@ class Guard:
         finally:
             request.cut = None
 
-    async def _admit(self, request: _Request) -> None:
+    @asynccontextmanager
+    async def _admitted(self, request: _Request) -> AsyncIterator[None]:
         """What the head of a request says: where it wants to go, from where it comes, and who sends it."""
         if self._closing:
             raise Refused(503, "UNAVAILABLE", "this server is going down", {"Retry-After": "1"}, close=True)
@@ -180,35 +152,19 @@ class Guard:
         require_origin(request.headers)
         require_one_length(request.headers)
         if request.path == ALIVE:
+            yield
             return
         if request.crowded:
             sentence = "too many connections are open; close some, or try again in a moment"
             raise Refused(503, "TOO_MANY_CONNECTIONS", sentence, {"Retry-After": "1"})
         if request.path in self._public:
-            self._take(request)
+            self.gate.take(request.who)
+            yield
             return
-        key = key_in(request.headers)
-        owner = await self._keys.owner(key)
-        if owner is None:
-            self._take(request)
-            said = "the key is none of this server's" if key else "this server asks for a key"
-            how = f"send one as `Authorization: Bearer KEY` or as `{API_KEY_HEADER}: KEY`"
-            raise Refused(401, "UNAUTHENTICATED", f"{said}; {how}", CHALLENGE)
-        if owner:
-            request.owner = owner
-            request.scope["user"] = SimpleUser(owner)
-        self._take(request)
-
-    def _take(self, request: _Request, tokens: int = 1) -> None:
-        """Counts a request for its owner, or for its peer until there is one."""
-        if wait := self._buckets.take(request.who, tokens):
-            seconds = math.ceil(wait)
-            raise Refused(
-                429,
-                "RATE_LIMITED",
-                f"too many requests: at most {self._limits.rate:g} a second; try again in {seconds} s",
-                {"Retry-After": str(seconds)},
-            )
+        async with self.gate.inside(key_in(request.headers), request.peer) as request.visit:
+            if request.owner:
+                request.scope["user"] = SimpleUser(request.owner)
+            yield
 
     async def _read(self, request: _Request) -> None:
         limits, chunks, size = self._limits, list[bytes](), 0
@@ -233,7 +189,7 @@ class Guard:
         request.body = b"".join(chunks)
         values = await self._turns.make(request.who, size, require_sound, request, limits)
         if tokens := size // TOKEN_BYTES + values // TOKEN_VALUES:
-            self._take(request, tokens)
+            self.gate.take(request.who, tokens)
         request.call = await self._turns.make(request.who, size, look_at, request)
 
     def _hold(self, request: _Request, size: int) -> None:
@@ -250,48 +206,10 @@ class Guard:
 
     async def _pass(self, request: _Request) -> None:
         request.streaming = request.call.streams or "text/event-stream" in request.headers.get("accept", "")
-        waits, owner = request.streaming or request.call.waits, request.owner
-        if waits:
-            if self._waiting[owner] >= self._limits.streams:
-                sentence = (
-                    f"at most {self._limits.streams} streams and other calls that wait may be open at once; "
-                    "close one first"
-                )
-                raise Refused(429, "TOO_MANY_STREAMS", sentence, {"Retry-After": "1"})
-            self._waiting[owner] += 1
-        try:
+        waits = request.visit if request.streaming or request.call.waits else None
+        with self.gate.room(waits) if waits else nullcontext():
             async with request.watched():
                 await self.app(request.scope, request.receive, request.send)
-        finally:
-            if waits:
-                self._waiting[owner] -= 1
-
-
-class Buckets:
-    """Token buckets: each owner may ask ``burst`` times at once, and ``rate`` times a second in the long run."""
-
-    def __init__(self, rate: float, burst: int, clock: Callable[[], float] = monotonic) -> None:
-        self._rate, self._burst, self._clock = rate, burst, clock
-        self._left: dict[str, tuple[float, float]] = {}
-
-    def take(self, owner: str, tokens: int = 1) -> float:
-        """Takes tokens; returns 0, or in how many seconds there will be one.
-
-        Who has one may take more than there are, and has to wait until they have come in.
-        """
-        now = self._clock()
-        if len(self._left) > MANY:
-            full = self._burst
-            self._left = {
-                one: (left, at) for one, (left, at) in self._left.items() if left + (now - at) * self._rate < full
-            }
-        left, at = self._left.get(owner, (float(self._burst), now))
-        left = min(self._burst, left + (now - at) * self._rate)
-        if left < 1:
-            self._left[owner] = left, now
-            return (1 - left) / self._rate
-        self._left[owner] = left - tokens, now
-        return 0.0
 
 
 class _Gone(Exception):
@@ -306,8 +224,10 @@ class _Request:
     ) -> None:
         self.scope, self.headers = scope, Headers(scope=scope)
         self.path = scope["path"].removeprefix(scope.get("root_path", ""))
-        self.owner, self.body, self.call, self.streaming = "", b"", NOTHING, False
-        self.held = 0  # bytes of the body that are counted for its owner
+        self.body, self.call, self.streaming = b"", NOTHING, False
+        self.held = 0  # bytes of the body, counted for who sends it
+        self.visit: Visit | None = None  # once it has been let in by its key
+        self.peer = peer_of(scope.get("client"))
         self.crowded = CROWDED in scope.get("state", ())  # its connection is one too many
         self.cut: asyncio.Timeout | None = None
         self._receive, self._send, self._echo = receive, send, echo
@@ -318,9 +238,14 @@ class _Request:
         self._status, self._whole = 0, False
 
     @property
+    def owner(self) -> str:
+        """Whose key it came with, "" for nobody's."""
+        return self.visit.owner if self.visit else ""
+
+    @property
     def who(self) -> str:
-        """Who is to be counted for it: its owner, or its peer; no owner's name looks like a peer's."""
-        return self.owner or f"[{peer_of(self.scope.get('client'))}]"
+        """Who is to be counted for it."""
+        return named(self.owner, self.peer)
 
     async def chunks(self) -> Any:
         """The body as it comes; raises _Gone."""
@@ -357,7 +282,12 @@ class _Request:
             self.end(LEFT_SECONDS)
 
     async def send(self, message: Message) -> None:
-        """For the application: the answer, to which headers are added."""
+        """For the application: the answer, of which nothing is told whose key is known no more."""
+        if not (self.visit and self.visit.over):
+            await self._tell(message)
+
+    async def _tell(self, message: Message) -> None:
+        """The answer, to which headers are added."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
             headers = MutableHeaders(raw=list(message.get("headers", ())))
@@ -377,15 +307,15 @@ class _Request:
         if self._whole:
             return
         if self._status:
-            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._tell({"type": "http.response.body", "body": b"", "more_body": False})
             return
         body = json.dumps(refusal(self.path, self.call.id, refused.status, refused.reason, str(refused))).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **refused.headers}
         if refused.close or (self._more and self._has_body()):
             headers["Connection"] = "close"
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await self.send({"type": "http.response.start", "status": refused.status, "headers": raw})
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+        await self._tell({"type": "http.response.start", "status": refused.status, "headers": raw})
+        await self._tell({"type": "http.response.body", "body": body, "more_body": False})
 
     def end(self, seconds: float) -> None:
         """Cuts the application off then, unless it is done by then or is to be cut off before."""
@@ -424,12 +354,6 @@ def require_origin(headers: Headers) -> None:
     origins = headers.getlist("origin")
     if len(origins) > 1 or any(_place(one) != headers.get("host", "").lower() for one in origins):
         raise Refused(403, "FOREIGN_ORIGIN", "this server takes no requests from web pages of other origins")
-
-
-def key_in(headers: Headers) -> str:
-    """The key that a request brings, "" for none."""
-    scheme, _, bearer = headers.get("authorization", "").partition(" ")
-    return (bearer.strip() if scheme.lower() == "bearer" else "") or headers.get(API_KEY_HEADER, "").strip()
 
 
 def require_sound(request: _Request, limits: Limits) -> int:

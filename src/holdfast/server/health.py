@@ -27,7 +27,7 @@ from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import StoreError
 from holdfast.checkpoints.states import TaskState
 from holdfast.graphs.holdfast import Holdfast
-from holdfast.server.guard import Done
+from holdfast.server.guard import GRPC, Done
 
 log = logging.getLogger("holdfast.server")
 CHECK_SECONDS = 1.0
@@ -48,6 +48,13 @@ class Metrics:
         self._hf, self._registry = hf, (registry := CollectorRegistry())
         labels = ("verb", "route", "method", "status")
         self._requests = Counter("holdfast_http_requests", "Requests answered.", labels, registry=registry)
+        self._calls = Counter("holdfast_grpc_calls", "Calls answered over gRPC.", labels[2:], registry=registry)
+        self._call_seconds = Histogram(
+            "holdfast_grpc_call_seconds",
+            "Time until a call over gRPC was answered, or its stream ended.",
+            labels[2:],
+            registry=registry,
+        )
         self._seconds = Histogram(
             "holdfast_http_request_seconds",
             "Time until a request was answered, or its stream ended.",
@@ -68,11 +75,16 @@ class Metrics:
 
     def tell(self, done: Done) -> None:
         """Counts a request."""
-        verb = done.verb if done.verb in VERBS else "other"
-        labels = (verb, done.route, done.call.method, str(done.status))
-        self._requests.labels(*labels).inc()
-        self._seconds.labels(*labels).observe(done.seconds)
-        if done.call.method == "PauseTask" and done.status == 200:
+        if done.verb == GRPC:
+            labels: tuple[str, ...] = (done.call.method, str(done.status))
+            requests, seconds = self._calls, self._call_seconds
+        else:
+            verb = done.verb if done.verb in VERBS else "other"
+            labels = (verb, done.route, done.call.method, str(done.status))
+            requests, seconds = self._requests, self._seconds
+        requests.labels(*labels).inc()
+        seconds.labels(*labels).observe(done.seconds)
+        if done.call.method == "PauseTask" and done.status in (200, "OK"):
             self._pauses.observe(done.seconds)
 
     async def render(self) -> bytes:

@@ -17,17 +17,18 @@ STALE_SECONDS = 2.0  # after which what was read says nothing any more
 
 
 class Keyring:
-    """Who a key belongs to; ``told`` is called with whether keys are asked for whenever that changes.
+    """Who a key belongs to; ``asked`` is called with whether keys are asked for whenever that changes.
 
     ``anonymous`` says whether requests without a key are served while the database asks for none.
     """
 
-    def __init__(self, database: Database, told: Callable[[bool], None], *, anonymous: bool) -> None:
-        self._database, self._told, self._anonymous = database, told, anonymous
+    def __init__(self, database: Database, asked: Callable[[bool], None], *, anonymous: bool) -> None:
+        self._database, self._tell_asked, self._anonymous = database, asked, anonymous
         self._known: list[tuple[str, bytes]] = []
         self._read_at = -math.inf  # when the last reading began
         self._again = asyncio.Lock()
         self._asked: bool | None = None
+        self._watching: list[Callable[[], None]] = []
 
     async def owner(self, key: str) -> str | None:
         """Whose a request is that shows this key, or "" for none; None if it is to be refused.
@@ -38,14 +39,22 @@ class Keyring:
         came = monotonic()
         if came - self._read_at > STALE_SECONDS:
             await self._read()
-        if not key:
-            return None if self._asked else ""
-        if (owner := keys.match(key, self._known)) is None:
+        if (owner := self.known(key)) is None and key:
             async with self._again:
                 if self._read_at < came:  # else another request's reading, which began since, does for this one
                     await self._read()
-            owner = keys.match(key, self._known)
+            owner = self.known(key)
         return owner
+
+    def known(self, key: str) -> str | None:
+        """The same, by what was read last."""
+        if not key:
+            return None if self._asked else ""
+        return keys.match(key, self._known)
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Calls ``tell`` at once whenever a reading has found other keys, or that they are asked for or no more."""
+        self._watching.append(tell)
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -67,9 +76,12 @@ class Keyring:
 
     async def _read(self) -> None:
         began = monotonic()
-        self._known, asked = await self._database.aread(lambda db: (keys.load(db), keys.asked(db)))
-        self._read_at = began
-        asked = asked or not self._anonymous
-        if asked != self._asked:
-            self._asked = asked
-            self._told(asked)
+        known, asked = await self._database.aread(lambda db: (keys.load(db), keys.asked(db)))
+        before, self._read_at = (self._known, self._asked), began
+        self._known, self._asked = known, asked or not self._anonymous
+        if before == (self._known, self._asked):
+            return
+        if before[1] != self._asked:
+            self._tell_asked(self._asked)
+        for tell in self._watching:
+            tell()

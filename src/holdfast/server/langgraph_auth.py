@@ -18,7 +18,7 @@ from holdfast.checkpoints import keys, tasks
 from holdfast.graphs.orchestrator import shared_services
 
 try:
-    from holdfast.server.guard import key_in
+    from holdfast.server.gate import key_in
 except ModuleNotFoundError as error:
     raise ImportError(
         f"Holdfast in the LangGraph API needs {error.name}; install it with `pip install 'holdfast[serve]'`, "

@@ -73,7 +73,7 @@ async def serve(
             )
             server = _Server(config)
             settle_down()
-            async with keyring.following(), _grpc(answers, settings, keyring):
+            async with keyring.following(), _grpc(answers, settings, guard):
                 _announce(opening(path, settings))
                 ending = asyncio.create_task(_end(stop, guard, server), name="holdfast-end")
                 try:
@@ -129,13 +129,13 @@ def _announce(sentence: str) -> None:
         log.info(sentence)
 
 
-def _grpc(handler: Handler, settings: Settings, keyring: Keyring) -> AbstractAsyncContextManager[None]:
+def _grpc(handler: Handler, settings: Settings, guard: Guard) -> AbstractAsyncContextManager[None]:
     """gRPC beside HTTP, if it is wanted."""
     if settings.grpc_port is None:
         return nullcontext()
     from holdfast.server.grpc import serving  # noqa: PLC0415  loads gRPC
 
-    return serving(handler, settings, keyring, echo_if(handler.desk))
+    return serving(handler, settings, guard.gate, echo_if(handler.desk), guard.told)
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -28,6 +28,7 @@ class Limits:
     connections: int = 1000
     per_peer: int = 600  # connections from one address
     streams: int = 512  # and other calls that wait, open at once for one owner
+    waiting: int = 750  # of them for all owners; the rest of the connections is for calls that do not wait
     rate: float = 500.0  # requests a second of one owner, in the long run
     burst: int = 1000  # of them at once
 
