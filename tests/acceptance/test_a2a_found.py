@@ -577,3 +577,12 @@ def test_a_wrong_verb_is_told_the_right_ones(server: Server, tenant: str, verb: 
 def test_an_address_that_there_is_not_is_not_found(server: Server) -> None:
     answer = server.rest("GET", "/nothing")
     assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("option", ["mode=now", "reason=x", "until=2037-01-31T12:00:00Z"])
+def test_options_of_a_pause_in_the_query_are_told_where_they_belong(server: Server, option: str) -> None:
+    task_id = server.run(nap("n", 600))
+    answer = server.rest("POST", f"/tasks/{task_id}:pause?{option}")
+    assert answer.status_code == 400
+    assert f"{option.partition('=')[0]} belongs in the metadata" in answer.json()["error"]["message"]
+    assert URI not in server.task(task_id)["metadata"]

@@ -285,6 +285,7 @@ async def _message(given: Any, kind: type[Message], refused: type[A2AError], req
 async def _request(request: Request, method: str, context: ServerCallContext, handler: Handler) -> Message:
     """The message that a request of HTTP+JSON stands for, from its body, its query and its path."""
     kind, given, turns = METHODS[method], dict[str, Any](), handler.desk.turns
+    _require_in_place(method, request.query_params)
     if method in _IN_BODY or (method in _MAY_HAVE_BODY and await request.body()):
         try:
             given = await _json(request, turns)
