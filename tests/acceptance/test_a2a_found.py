@@ -586,3 +586,10 @@ def test_options_of_a_pause_in_the_query_are_told_where_they_belong(server: Serv
     assert answer.status_code == 400
     assert f"{option.partition('=')[0]} belongs in the metadata" in answer.json()["error"]["message"]
     assert URI not in server.task(task_id)["metadata"]
+
+
+def test_a_json_file_is_handed_out_as_it_is(server: Server) -> None:
+    task_id = server.run(subtask("m", "srv_hand_out", bytes=10))
+    server.until(task_id, "COMPLETED")
+    paths = [one["path"] for one in server.http.get(f"/api/tasks/{task_id}").json()["artifacts"]]
+    assert b'{"total": 12}' in [server.http.get(path).content for path in paths]

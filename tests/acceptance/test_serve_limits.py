@@ -281,7 +281,7 @@ def test_second_head_of_a_connection_has_to_end_in_time_too(server):
     with server.connect() as bare:
         bare.sendall(GET)
         answer = b""
-        while not answer.endswith(b"}"):
+        while not answer.endswith(b"}\n"):
             answer += bare.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200 ")
         bare.sendall(b"GET /hea")
@@ -561,6 +561,35 @@ def test_every_answer_has_the_headers_that_browsers_heed(server):
         assert answer.headers["referrer-policy"] == "no-referrer"
     assert server.rpc("ListTasks", {}).headers["cache-control"] == "no-store"
     assert "public" in server.http.get("/.well-known/agent-card.json").headers["cache-control"]
+
+
+def test_json_ends_with_its_line(server):
+    answers = [
+        server.http.get("/healthz"),
+        server.http.get("/.well-known/agent-card.json"),
+        server.http.get("/nothing"),
+        server.http.get("/a2a/rest/tasks"),
+        server.http.get("/a2a/rest/tasks/nope"),
+        server.http.get("/api/tasks"),
+        server.http.get("/healthz", headers={"Host": "evil.example"}),
+        server.rpc("ListTasks", {}),
+        server.rpc("GetTask", {}),
+    ]
+    for answer in answers:
+        assert answer.text.endswith("}\n")
+        assert int(answer.headers["content-length"]) == len(answer.content)
+    assert server.http.head("/healthz").headers["content-length"] == answers[0].headers["content-length"]
+
+
+def test_version_that_is_missing_is_asked_for(server):
+    for version in ("", "0.3", "2.0"):
+        for answer in (
+            server.rpc("ListTasks", {}, A2A_Version=version),
+            server.http.get("/a2a/rest/tasks", headers={"A2A-Version": version}),
+        ):
+            error = answer.json()["error"]
+            assert "send the header `A2A-Version: 1.0`" in error["message"]
+            assert (version or "no version") in error["message"]
 
 
 def test_requested_extension_is_echoed(server):

@@ -26,7 +26,14 @@ from a2a.server.routes.common import (
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import constants
 from a2a.utils.error_handlers import build_rest_error_payload, rest_error_handler
-from a2a.utils.errors import A2AError, InternalError, InvalidParamsError, InvalidRequestError, MethodNotFoundError
+from a2a.utils.errors import (
+    A2AError,
+    InternalError,
+    InvalidParamsError,
+    InvalidRequestError,
+    MethodNotFoundError,
+    VersionNotSupportedError,
+)
 from a2a.utils.proto_utils import parse_params, to_stream_response
 from a2a.utils.version_validator import validate_version
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -244,9 +251,20 @@ def echo(requested: str | None) -> dict[str, str]:
     return {HTTP_EXTENSION_HEADER: URI} if URI in wanted else {}
 
 
-@validate_version(constants.PROTOCOL_VERSION_1_0)
 async def require_version(context: ServerCallContext) -> None:
     """Raises VersionNotSupportedError for a call in another version; one that names none is in 0.3."""
+    try:
+        await _validated(context)
+    except VersionNotSupportedError:
+        named = context.state.get("headers", {}).get(constants.VERSION_HEADER.lower())
+        said = f"version {named[:100]!r}" if named else "no version, which means 0.3"
+        sentence = f"the request is in {said}; this server speaks A2A 1.0, so send the header `A2A-Version: 1.0`"
+        raise VersionNotSupportedError(message=sentence) from None
+
+
+@validate_version(constants.PROTOCOL_VERSION_1_0)
+async def _validated(context: ServerCallContext) -> None:
+    """Raises VersionNotSupportedError, in the SDK's words."""
 
 
 async def _json(request: Request, turns: Turns) -> Any:

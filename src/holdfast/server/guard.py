@@ -235,7 +235,7 @@ class _Request:
         self._handed = False  # the body, to the application
         self._away = asyncio.Event()  # nothing more is to be heard of the client, or told to it
         self.left = False  # the client has, before its answer was whole
-        self._status, self._whole = 0, False
+        self._status, self._whole, self._end = 0, False, b""
 
     @property
     def owner(self) -> str:
@@ -297,9 +297,11 @@ class _Request:
                 headers.setdefault(name, value)
             if self.crowded:
                 headers["connection"] = "close"
+            self._end = _end_of_line(headers)
             message = {**message, "headers": headers.raw}
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._whole = True
+            message = {**message, "body": message.get("body", b"") + self._end}
         await self._send(message)
 
     async def refuse(self, refused: Refused) -> None:
@@ -340,6 +342,15 @@ def require_host(headers: Headers, names: frozenset[str], server: tuple[str, int
     if (found[1] or found[2]) not in names | {server[0].lower() if server else ""}:
         sentence = "this server does not go by the name in the Host header; `holdfast serve --allow-host` adds names"
         raise Refused(421, "UNKNOWN_HOST", sentence)
+
+
+def _end_of_line(headers: MutableHeaders) -> bytes:
+    """What ends an answer that is JSON, for terminals; its length is told with it.  A file is left as it is."""
+    length = headers.get("content-length", "0")
+    if length == "0" or "accept-ranges" in headers or not is_json(headers.get("content-type", "")):
+        return b""
+    headers["content-length"] = str(int(length) + 1)
+    return b"\n"
 
 
 def require_one_length(headers: Headers) -> None:
