@@ -13,6 +13,7 @@ DATA :=
 REFERENCE :=
 REPORT :=
 MIN := 60
+JOBS := 2
 RUNS := 1000
 EXAMPLES := 20000
 VERSIONS := 3.11 3.12 3.13
@@ -32,8 +33,8 @@ report: setup ## write the sample market report to report/
 	$(VENV)/bin/holdfast run "Market research report on the sample market" --data examples/sample/market.csv \
 		--out report --yes --db .holdfast/holdfast.db
 
-test: setup ## run the tests (ARGS="-k pause" chooses some)
-	$(python) -m pytest $(ARGS)
+test: setup ## run the tests, JOBS files side by side (ARGS="-k pause" chooses some)
+	$(python) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: setup ## lint, format check, types, layers
 	$(python) -m ruff check .

@@ -14,7 +14,8 @@ import httpx
 
 from holdfast.server.serve import serve
 from holdfast.server.settings import Limits, Settings
-from tests.acceptance.serving import SLOW, free_port
+from tests.acceptance.serving import SLOW
+from tests.ports import free_port
 
 
 class Limited:

@@ -27,6 +27,7 @@ import httpx
 
 from holdfast.checkpoints import events
 from tests.acceptance import a2a_types
+from tests.ports import free_port
 
 URI = "urn:holdfast:a2a:pause-resume:v1"
 TYPES = Path(a2a_types.__file__)  # imported too, so that a test can open the server's database itself
@@ -41,13 +42,6 @@ class RpcError(AssertionError):
     def __init__(self, error: Json) -> None:
         super().__init__(json.dumps(error))
         self.error, self.code, self.message = error, int(error["code"]), str(error["message"])
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

@@ -246,7 +246,7 @@ def test_an_edited_plan_from_a_file_is_checked_and_runs_in_place_of_the_first(cl
 def test_a_rejected_plan_is_made_again_and_the_list_does_not_count_built_in_subtasks(cli: Cli) -> None:
     task = prepared(cli, goal="Market research report on the sample", data=[SAMPLE], approve=True)
     assert lines(cli("events", task, "--json").stdout)[2]["subtask"] == "@plan"
-    assert "0/12" in cli("tasks").stdout
+    assert "0/14" in cli("tasks").stdout
     assert cli("answer", task, "reject too long").returncode == 0
     again = cli("resume", task, "--json")
     assert again.returncode == 4, again.stderr

@@ -20,7 +20,7 @@ def test_the_crash_demo_kills_resumes_and_accounts_for_every_subtask(tmp_path: P
     [told] = lines(done.stdout)
     assert (told["state"], told["finished_twice"]) == ("COMPLETED", [])
     assert told["reused"]
-    assert len(told["reused"]) + len(told["ran_again"]) + len(told["first_run"]) == 12
+    assert len(told["reused"]) + len(told["ran_again"]) + len(told["first_run"]) == 14
     assert "killed (kill -9) when" in done.stderr
     assert f"--seed {told['seed']}" in done.stderr
     assert (tmp_path / "shown/report/report.pdf").read_bytes().startswith(b"%PDF")

@@ -29,7 +29,8 @@ from tests.acceptance.cli_process import (
     sleep,
     started,
 )
-from tests.acceptance.serving import Server, free_port
+from tests.acceptance.serving import Server
+from tests.ports import free_port
 
 SAMPLE = Path(__file__).parents[2] / "examples/sample/market.csv"
 FAR = "2999-01-01T00:00:00Z"

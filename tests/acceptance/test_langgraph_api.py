@@ -27,8 +27,9 @@ from langgraph_sdk.errors import AuthenticationError, ConflictError, NotFoundErr
 from holdfast import Holdfast
 from holdfast.checkpoints import keys
 from holdfast.graphs.holdfast import Sender
-from tests.acceptance.api_process import ROOT, Server, free_port
+from tests.acceptance.api_process import ROOT, Server
 from tests.conftest import chain
+from tests.ports import free_port
 
 URI = "urn:holdfast:a2a:pause-resume:v1"
 NAMES = [f"part{number}" for number in range(8)]

@@ -23,7 +23,8 @@ from holdfast.a2a.errors import INSIDE
 from holdfast.checkpoints import keys
 from holdfast.checkpoints.database import Database
 from tests.acceptance.limited import Limited, limited
-from tests.acceptance.serving import SLOW, URI, Server, free_port, nap, planned, subtask
+from tests.acceptance.serving import SLOW, URI, Server, nap, planned, subtask
+from tests.ports import free_port
 
 VERSION = (("a2a-version", "1.0"),)
 PAUSE = "/holdfast.a2a.pause_resume.v1.PauseResumeService/"

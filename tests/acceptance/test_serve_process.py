@@ -20,7 +20,8 @@ from holdfast.checkpoints.database import Database
 from holdfast.server import health
 from holdfast.server.serve import listen
 from holdfast.server.settings import Settings
-from tests.acceptance.serving import SLOW, Server, free_port, message, nap, planned, text
+from tests.acceptance.serving import SLOW, Server, message, nap, planned, text
+from tests.ports import free_port
 
 QUICK = 4.0  # seconds in which a server has handed over, on a busy machine too
 

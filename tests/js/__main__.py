@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.acceptance.serving import Server, free_port
+from tests.acceptance.serving import Server
+from tests.ports import free_port
 
 
 def main(folder: str) -> int:

@@ -21,7 +21,8 @@ from xml.etree import ElementTree
 
 import httpx
 
-from tests.acceptance.serving import SLOW, free_port
+from tests.acceptance.serving import SLOW
+from tests.ports import free_port
 
 HOME = Path(".holdfast/tck")
 BINDINGS = ("jsonrpc", "http_json", "grpc")
