@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from holdfast.checkpoints.database import Database
+from holdfast.cli.serve import LARGE_MEGABYTES, _announce
 from holdfast.server import health
 from holdfast.server.serve import listen
 from holdfast.server.settings import Settings
@@ -296,6 +297,18 @@ def test_fault_inside_tells_the_client_nothing_and_the_log_everything(tmp_path):
         told = [line for line in log_of(server) if line["level"] == "error"]
         assert told
         assert any("gone" in str(line) or "messages" in str(line) for line in told)
+
+
+def test_whoever_waits_for_a_large_database_is_told(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "large.db"
+    _announce(path)
+    path.touch()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    _announce(path)
+    assert capsys.readouterr().err == ""
+    os.truncate(path, LARGE_MEGABYTES << 20)
+    _announce(path)
+    assert capsys.readouterr().err == f"Holdfast opens {path} (256 MB) …\n"
 
 
 def test_terminal_gets_a_sentence(tmp_path):

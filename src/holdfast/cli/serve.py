@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from holdfast.cli.common import Target, shared, whole
 from holdfast.cli.work import TYPES
+
+LARGE_MEGABYTES = 256  # of a database that takes a moment to open
 
 
 @click.command()
@@ -61,4 +64,12 @@ def serve(
 
     settings = Settings(host, port, grpc_port, [Path(one) for one in data], hosts, metrics_for, most)
     configure()
+    _announce(to.path)
     asyncio.run(run(to.path, settings))
+
+
+def _announce(path: Path) -> None:
+    """Says, to whoever waits at a terminal, that a large database is being opened."""
+    size = path.stat().st_size >> 20 if path.is_file() else 0
+    if size >= LARGE_MEGABYTES and sys.stderr.isatty():
+        click.echo(f"Holdfast opens {path} ({size:,} MB) …", err=True)
