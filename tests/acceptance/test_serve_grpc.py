@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
+import resource
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from a2a.types import a2a_pb2 as pb
 from a2a.types.a2a_pb2_grpc import A2AServiceStub
@@ -22,7 +26,9 @@ from google.rpc import error_details_pb2
 from holdfast.a2a.errors import INSIDE
 from holdfast.checkpoints import keys
 from holdfast.checkpoints.database import Database
-from tests.acceptance.limited import Limited, limited
+from holdfast.server.logs import NO_ACCEPT, SELDOM_SECONDS, Seldom
+from holdfast.server.settings import OWN_FILES, Limits
+from tests.acceptance.limited import Limited, limited, read_all
 from tests.acceptance.serving import SLOW, URI, Server, nap, planned, subtask
 from tests.ports import free_port
 
@@ -396,3 +402,57 @@ def test_calls_are_among_the_figures(server: Server, client: Client) -> None:
     assert any('method="PauseTask",status="OK"' in one for one in figures("holdfast_grpc_calls_total"))
     assert figures('holdfast_grpc_call_seconds_count{method="SendMessage",status="OK"}')
     client.call("CancelTask", pb.CancelTaskRequest(id=task.id))
+
+
+def test_connections_that_say_nothing_are_closed_and_so_are_too_many(tmp_path: Path) -> None:
+    with limited(tmp_path, grpc=True, connections=4, header_seconds=0.5) as server, ExitStack() as opened:
+        assert server.grpc_port
+        idle = [opened.enter_context(socket.create_connection(("127.0.0.1", server.grpc_port))) for _ in range(20)]
+        began = time.monotonic()
+        for one in idle:
+            one.settimeout(SLOW)
+            read_all(one)  # to its end
+        assert time.monotonic() - began < 8
+        assert server.http.get("/healthz").status_code == 200
+        client = Client(server)
+        soon(lambda: begun(client).exception() is None)
+
+
+def test_idle_connections_do_not_use_up_the_files_of_the_server(tmp_path: Path) -> None:
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = Server(tmp_path, "--grpc-port", str(free_port()))
+    with ExitStack() as opened:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+        try:
+            opened.enter_context(server)  # which begins with so few
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
+        for _ in range(400):
+            opened.enter_context(socket.create_connection(("127.0.0.1", int(server.words[-1]))))
+        with httpx.Client(base_url=server.url, timeout=5) as other:
+            assert other.get("/healthz").status_code == 200
+        assert "socket.accept()" not in server.log()
+
+
+def test_fewer_files_are_fewer_connections() -> None:
+    limits = Limits()
+    assert limits.fitted(1 << 16) == limits
+    assert limits.fitted(2 * limits.connections + OWN_FILES) == limits
+    fewer = limits.fitted(1024)
+    assert 2 * fewer.connections + OWN_FILES <= 1024
+    assert 0 < fewer.waiting < fewer.connections
+    assert 0 < fewer.per_peer < fewer.connections
+
+
+def test_what_cannot_be_accepted_is_told_once_in_a_while() -> None:
+    now = [0.0]
+    seldom = Seldom(lambda: now[0])
+
+    def tells(message: str) -> bool:
+        return seldom.filter(logging.LogRecord("asyncio", logging.ERROR, "", 0, message, (), None))
+
+    said = [tells(NO_ACCEPT) for _ in range(1000)]
+    assert (said[0], sum(said)) == (True, 1)
+    assert tells("something else")
+    now[0] = SELDOM_SECONDS
+    assert tells(NO_ACCEPT)

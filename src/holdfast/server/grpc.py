@@ -39,7 +39,7 @@ from holdfast.checkpoints.errors import BadInput, StoreError
 from holdfast.server.calls import DOMAIN, STATUS, Call
 from holdfast.server.gate import Gate, Refused, key_in
 from holdfast.server.guard import GRPC, TOKEN_BYTES, Done
-from holdfast.server.protocol import peer_of
+from holdfast.server.protocol import HEAD_BYTES, peer_of
 from holdfast.server.settings import Settings
 
 log = logging.getLogger("holdfast.server")
@@ -47,6 +47,7 @@ PAUSE_SERVICE = "holdfast.a2a.pause_resume.v1.PauseResumeService"
 A2A_DOMAIN = "a2a-protocol.org"
 EXTENSIONS = HTTP_EXTENSION_HEADER.lower()
 KEEPALIVE_SECONDS = 60
+IDLE_SECONDS = 60  # after which a connection without a call is closed; clients make another when they need it
 STOP_SECONDS = 0.5  # for calls that are about to end; a stream is broken off
 Echo: TypeAlias = Callable[[str | None], Mapping[str, str]]
 Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # which has parameters in its type stubs only
@@ -221,6 +222,11 @@ async def serving(
             ("grpc.max_receive_message_length", limits.body_bytes),
             ("grpc.so_reuseport", 0),  # a second server on this port fails, and does not share it
             ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),  # finds clients that are gone without a word
+            ("grpc.max_allowed_incoming_connections", limits.connections),
+            ("grpc.server_handshake_timeout_ms", int(limits.header_seconds * 1000)),
+            ("grpc.http2.settings_timeout", int(limits.header_seconds * 1000)),
+            ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
+            ("grpc.max_metadata_size", HEAD_BYTES),
         ],
     )
     add_A2AServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]

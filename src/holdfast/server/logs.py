@@ -6,7 +6,9 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, TextIO
 
 from holdfast.checkpoints.events import timestamp
@@ -15,6 +17,8 @@ from holdfast.server.guard import Done
 access = logging.getLogger("holdfast.server.access")
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for every few seconds
 OURS = "holdfast"
+NO_ACCEPT = "socket.accept() out of system resource"  # what asyncio says of each connection that it cannot take
+SELDOM_SECONDS = 10.0
 OF_CLIENTS = ("Failed to parse request params", "Failed to validate base JSON-RPC request")  # a2a calls them errors
 
 
@@ -23,6 +27,7 @@ def configure(stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     handler.addFilter(worth_telling)
+    handler.addFilter(Seldom())
     root = logging.getLogger()
     for other in root.handlers[:]:
         root.removeHandler(other)
@@ -46,6 +51,23 @@ def tell(done: Done) -> None:
         "task": done.call.task,
     }
     access.log(level, "request", extra={"fields": {name: value for name, value in fields.items() if value != ""}})
+
+
+class Seldom(logging.Filter):
+    """Tells once in a while that connections cannot be accepted, which asyncio says a thousand times a second."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._clock, self._told_at = clock, -SELDOM_SECONDS
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to tell this record."""
+        if record.name != "asyncio" or not record.getMessage().startswith(NO_ACCEPT):
+            return True
+        if self._clock() < self._told_at + SELDOM_SECONDS:
+            return False
+        self._told_at = self._clock()
+        return True
 
 
 def worth_telling(record: logging.LogRecord) -> bool:

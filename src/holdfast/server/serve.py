@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -30,6 +32,7 @@ from holdfast.server.settings import Settings, is_everywhere, is_loopback, requi
 log = logging.getLogger("holdfast.server")
 BACKLOG = 1024
 GRACE_SECONDS = 2
+FILES = 1 << 16  # as many as are ever asked for
 
 
 class _Server(uvicorn.Server):
@@ -52,6 +55,7 @@ async def serve(
     Raises BadInput if the address is taken or unsafe.
     """
     stop = stop or stopped_by_signal()
+    settings = replace(settings, limits=settings.limits.fitted(open_files()))
     with listen(settings) as listening:
         async with Holdfast.open(path, serves=settings.tasks) as hf:
             keyed = await hf.database.aread(keys.asked)
@@ -111,6 +115,16 @@ def stopped_by_signal() -> asyncio.Event:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def open_files() -> int:
+    """How many files this process may have open, once it has asked for as many as it can get."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        soft = wanted
+    return FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def settle_down() -> None:

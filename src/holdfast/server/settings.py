@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.checkpoints.errors import BadInput
 
 MEGABYTE = 1 << 20
+OWN_FILES = 192  # that a server has open for itself: database, artifacts, what its tasks read, connections too many
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -25,12 +26,20 @@ class Limits:
     header_seconds: float = 10.0  # until a request's head is there
     body_seconds: float = 30.0  # until its body is
     send_seconds: float = 30.0  # for which a client may leave what is sent to it unread
-    connections: int = 1000
+    connections: int = 1000  # over HTTP, and as many again over gRPC
     per_peer: int = 600  # connections from one address
     streams: int = 512  # and other calls that wait, open at once for one owner
     waiting: int = 750  # of them for all owners; the rest of the connections is for calls that do not wait
     rate: float = 500.0  # requests a second of one owner, in the long run
     burst: int = 1000  # of them at once
+
+    def fitted(self, files: int) -> Limits:
+        """These limits where the process may have only so many files open: fewer connections, all in proportion."""
+        share = (files - OWN_FILES) / (2 * self.connections)
+        if share >= 1:
+            return self
+        fewer = {name: max(1, int(getattr(self, name) * share)) for name in ("connections", "per_peer", "waiting")}
+        return replace(self, **fewer)
 
 
 @dataclass(frozen=True, slots=True)
