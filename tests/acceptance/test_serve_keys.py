@@ -294,6 +294,7 @@ def test_the_first_key_is_known_from_its_first_request_on(tmp_path):
     with Server(tmp_path) as server, closing(Database(server.db)) as database:
         for name in ("ann", "bob", "cid"):
             made = {"X-API-Key": database.write(lambda db, name=name: stored.add(db, name, 0.0))}
+            assert server.http.get("/a2a/rest/tasks").status_code == 401  # at once
             sent = {"message": planned(nap("n", 600)), "configuration": {"returnImmediately": True}}
             task = server.rpc("SendMessage", sent, **made)["task"]["id"]
             assert database.read(lambda db, id_=task: tasks.get(db, id_)).owner == name

@@ -1,4 +1,7 @@
-"""The keys of the database, as the server knows them: read again twice a second, so that a revoked one soon ends."""
+"""The keys of the database, as the server knows them: read again twice a second, so that a revoked one soon ends.
+
+A request without a key, or with one that is not known, is judged by what the file says when it comes.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +36,13 @@ class Keyring:
     async def owner(self, key: str) -> str | None:
         """Whose a request is that shows this key, or "" for none; None if it is to be refused.
 
-        A key that was made a moment ago is known at once.  Raises StoreError if the keys could not be read for some
-        time.
+        A key that was made a moment ago is known at once, and so is that keys are asked for.  Raises StoreError if the
+        keys could not be read.
         """
         came = monotonic()
         if came - self._read_at > STALE_SECONDS:
             await self._read()
-        if (owner := self.known(key)) is None and key:
+        if not (owner := self.known(key)) and (key or not self._asked):
             async with self._again:
                 if self._read_at < came:  # else another request's reading, which began since, does for this one
                     await self._read()
