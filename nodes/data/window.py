@@ -69,6 +69,10 @@ def find_window(engine: Engine, roles: Roles, where: str, asked: Inquiry) -> Win
     grain = roles.time.grain
     usual = _usual(years, grain)
     complete, first, last = _complete(years, usual, roles, asked)
+    if len(complete) < 2 and grain != "year" and (fewer := _commonest(years, usual)) < usual:
+        # nearly every year lacks a month: years of the commonest number of months say more than single months
+        usual = fewer
+        complete, first, last = _complete(years, usual, roles, asked)
     window = Window(
         "year",
         [dt.date(year.year, 1, 1) for year in complete],
@@ -190,11 +194,27 @@ def _step(years: list[Year]) -> int:
 
 
 def _usual(core: list[Year], grain: Grain) -> int:
-    """Periods in a complete year: the commonest number inside, the calendar's at the most."""
-    inner = Counter(len(year.periods) for year in core[1:-1])
+    """Periods in a complete year: the calendar's, unless the same parts of the year are never or seldom there.
+
+    A part counts if at least half of the inner years have it, so that a month missing here and there makes only its own
+    year incomplete.
+    """
+    inner = core[1:-1]
     if not inner or grain == "year":
         return USUAL[grain]
-    return min(max(inner, key=lambda periods: (inner[periods], periods)), USUAL[grain])
+    seen = Counter(part for year in inner for part in {_part(day, grain) for day in year.periods})
+    return min(sum(2 * years >= len(inner) for years in seen.values()), USUAL[grain]) or USUAL[grain]
+
+
+def _commonest(core: list[Year], usual: int) -> int:
+    """The number of periods that most inner years have, ``usual`` at the most."""
+    inner = Counter(len(year.periods) for year in core[1:-1])
+    return min(max(inner, key=lambda periods: (inner[periods], periods)), usual) if inner else usual
+
+
+def _part(day: dt.date, grain: Grain) -> int:
+    """The part of the year: month, quarter or ISO week."""
+    return day.isocalendar().week if grain == "week" else (day.month + 2) // 3 if grain == "quarter" else day.month
 
 
 def _complete(

@@ -12,6 +12,9 @@ from holdfast.nodes.data.models import Grain, Profile
 PER_YEAR: dict[Grain, int] = {"year": 1, "quarter": 4, "month": 12, "week": 52}
 
 
+MOST_GAPS = 0.1  # of the periods, beyond which the months before the first complete year are not used
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """Values of consecutive periods; ``missing`` counts those that had no row and were filled along a line."""
@@ -60,7 +63,11 @@ def day_of(number: int, grain: Grain) -> str:
 
 
 def usable(profile: Profile, rows: Sequence[Mapping[str, Any]]) -> Series | None:
-    """The rows (``period``, ``total``) from the first complete frame to the last complete period; None without any."""
+    """The rows (``period``, ``total``) from the first complete frame to the last complete period; None without any.
+
+    A month missing here and there makes its year incomplete, not the months before it useless: the series begins with
+    the first month if at most a tenth are missing from there on.
+    """
     grain = profile.roles.time.grain
     frames = set(profile.frames)
     kept = [
@@ -70,6 +77,11 @@ def usable(profile: Profile, rows: Sequence[Mapping[str, Any]]) -> Series | None
     ]
     if grain == "year":
         kept = [(day, value) for day, value in kept if day in frames]
+    elif frames and profile.gaps and len(profile.frames) > 1 and profile.frame == "year":
+        every = [(str(row["period"]), float(row["total"])) for row in rows if row["total"] is not None]
+        whole = consecutive(every, grain)
+        if whole and whole.missing <= MOST_GAPS * len(whole.values):
+            return whole
     return consecutive(kept, grain)
 
 
