@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.nodes.market.forecast_methods import METHODS, Method
+from holdfast.nodes.report.document import Level
 
 MOST_AHEAD = {1: 2, 4: 4, 12: 12}  # periods ahead, by periods in a year
 MIN_ORIGINS = 8
@@ -21,6 +22,7 @@ MOST_ORIGINS, MOST_VALUES = 120, 480
 NEAR_BEST = 1.05  # of the best wMAPE; the simplest within it is taken
 LOW, HIGH = 0.1, 0.9
 MIN_PAST = 5  # errors known before a band is tested; our own convention
+MOST_DOUBTED = 60.0  # percent below which a band makes a finding one of low confidence; our own convention
 LEAST_COVERAGE = 70.0  # percent of past values inside the band, below which the band is doubted; our own convention
 _USUAL_START = {1: 5, 4: 12, 12: 36}  # values before the first origin
 _LEAST_START = {1: 2, 4: 4, 12: 12}
@@ -51,6 +53,11 @@ def design(n: int, per_year: int) -> Design | None:
     return None
 
 
+def fitting(n: int, per_year: int) -> int:
+    """How many origins a back-test of one period ahead would have."""
+    return max(n - _LEAST_START[per_year], 0) if per_year in _LEAST_START else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One method's record: forecasts and actual values per origin, and the two measures of its errors."""
@@ -60,6 +67,7 @@ class Trial:
     actuals: list[list[float]]
     wmape: float  # percent
     mase: float | None
+    differences: bool = False  # errors are differences although ratios could be formed: of temperatures, percentages
 
 
 def wmape(forecasts: Sequence[Sequence[float]], actuals: Sequence[Sequence[float]]) -> float | None:
@@ -153,10 +161,29 @@ class Coverage:
     inside: int
     tested: int
 
+    @property
+    def share(self) -> float:
+        """In percent; 0 if none could be tested."""
+        return 100 * self.inside / self.tested if self.tested else 0.0
+
+    @property
+    def doubt(self) -> str:
+        """What speaks against the band; empty if it held enough."""
+        if not self.tested:
+            return "the band could not be tested"
+        return "the band held too few past values" if self.share < LEAST_COVERAGE else ""
+
+    @property
+    def most(self) -> Level:
+        """The confidence that a finding with this band can have."""
+        return "low" if self.tested and self.share < MOST_DOUBTED else "high"
+
 
 def relative(trial: Trial) -> bool:
     """Errors are ratios if every value and forecast is above zero, else differences."""
-    return all(value > 0 for rows in (trial.forecasts, trial.actuals) for row in rows for value in row)
+    return not trial.differences and all(
+        value > 0 for rows in (trial.forecasts, trial.actuals) for row in rows for value in row
+    )
 
 
 def _errors(forecasts: Sequence[float], actuals: Sequence[float], ratio: bool) -> list[float]:

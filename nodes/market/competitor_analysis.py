@@ -173,6 +173,14 @@ class Comparison(Shares):
             return [say(template, share=share)]
         last = self.found.fact("hhi_last", row["hhi"], "index", words.number(row["hhi"]), "concentration")
         word = formulas.concentration(row["hhi"])
+        self.found.fact(
+            "hhi_limit",
+            formulas.HIGH_HHI,
+            "index",
+            words.number(formulas.HIGH_HHI),
+            "concentration",
+            "US Merger Guidelines",
+        )
         self.found.fact("hhi_word", word, "text", word, "concentration")
         alike = self.found.fact(
             "equal_sized",

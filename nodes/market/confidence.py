@@ -30,6 +30,7 @@ class Grounds(BaseModel):
     holds: bool | None
     assumed: bool = False
     doubt: str = ""  # one more reason against it, in words
+    most: Level = "high"  # what it can be at the most, whatever the tests say
 
     @property
     def level(self) -> Level:
@@ -37,7 +38,7 @@ class Grounds(BaseModel):
         failures = (not self.complete) + (self.cycles <= CYCLES) + (not self.holds) + bool(self.doubt)
         if self.assumed or failures > 1:
             return "low"
-        return "medium" if failures else "high"
+        return min("medium" if failures else "high", self.most, key=_ORDER.index)
 
     @property
     def words(self) -> list[str]:
@@ -61,6 +62,7 @@ def judge(
     complete: bool = True,
     cycles: int | None = None,
     doubt: str = "",
+    most: Level = "high",
     entity: bool = False,
 ) -> dict[str, Any]:
     """What tests say of a finding, as JSON.
@@ -75,6 +77,7 @@ def judge(
         holds=holds,
         assumed=bool(rests & set(profile.roles.assumed)),
         doubt=doubt,
+        most=most,
     ).model_dump()
 
 

@@ -156,10 +156,15 @@ def dumbbell(values: Values) -> Spec:
     }
 
 
-def seasonal(medians: Values, singles: Values) -> Spec:
-    """Index per part of the year: ``part``, ``index``, ``label``, ``marked``; a dot for each single year."""
+def seasonal(medians: Values, singles: Values, base: float = 100.0) -> Spec:
+    """Index per part of the year: ``part``, ``index``, ``label``, ``marked``; a dot for each single year.
+
+    The labels stand in a row above, where neither a dot nor the line at ``base`` crosses them.
+    """
     every = [row["index"] for row in [*medians, *singles]]
-    low, high = 5 * math.floor(min(every) / 5) - 5, 5 * math.ceil(max(every) / 5) + 5
+    low, high = min(*every, base), max(*every, base)
+    room = high - low or 1.0
+    low, high = low - 0.05 * room, high + 0.18 * room
     scale = {"domain": [low, high], "nice": False, "zero": False}
     order = [row["part"] for row in medians]
     x = {
@@ -176,7 +181,7 @@ def seasonal(medians: Values, singles: Values) -> Spec:
         "encoding": {"x": x, "y": y},
         "layer": [
             {
-                "data": {"values": [{"index": 100}]},
+                "data": {"values": [{"index": base}]},
                 "mark": {"type": "rule", "color": GREY},
                 "encoding": {"y": y, "x": {"value": 0}, "x2": {"value": "width"}},
             },
@@ -191,8 +196,8 @@ def seasonal(medians: Values, singles: Values) -> Spec:
             },
             {
                 "data": {"values": list(medians)},
-                "mark": {"type": "text", "align": "left", "dx": 13, "dy": -8, "fontWeight": 600},
-                "encoding": {"text": {"field": "label"}},
+                "mark": {"type": "text", "fontWeight": 600},
+                "encoding": {"text": {"field": "label"}, "y": {"value": 8}},
             },
         ],
     }

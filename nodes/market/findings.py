@@ -94,6 +94,10 @@ class Findings:
         """A percentage; ``bare`` leaves the sign out, for sentences whose verb says it."""
         return self.fact(key, value, "percent", words.percent(abs(value) if bare else value, plus=plus), query, note)
 
+    def percent_whole(self, key: str, value: int, query: str, note: str = "") -> Fact:
+        """A percentage that is whole by definition."""
+        return self.fact(key, value, "percent", f"{value}{words.NBSP}%", query, note)
+
     def points(self, key: str, value: float, query: str, note: str = "", *, plus: bool = False) -> Fact:
         """Percentage points, without sign unless ``plus``: the verb says the direction."""
         return self.fact(key, value, "points", words.points(value if plus else abs(value), plus=plus), query, note)

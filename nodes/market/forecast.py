@@ -55,11 +55,22 @@ class Gate:
             return self._refused(short)
         outcome = backtest.run(self.series.values, self.series.per_year)
         if outcome is None:
-            tests = words.spelled(backtest.MIN_ORIGINS)
-            return self._refused([say(f"the history leaves room for fewer than {tests} past tests")])
+            return self._refused([self._few_tests(self.series)])
         if doubts := self._doubts(self.series, outcome.best):
             return self._refused(doubts)
         return Outlook(self.found, self.series, outcome).write()
+
+    def _few_tests(self, series: Series) -> list[Span]:
+        """With 8 or 9 years fewer than eight origins fit."""
+        n, least = len(series.values), words.spelled(backtest.MIN_ORIGINS)
+        have = self.found.count("history", n, "periods", "consecutive complete periods")
+        fits = backtest.fitting(n, series.per_year)
+        origins = self.found.count("origins_that_fit", fits, "periods", "starts of a back-test that fit")
+        return say(
+            f"{{n}} complete {self.grain}s leave room for {{origins}} past tests, and {least} are needed",
+            n=have,
+            origins=origins,
+        )
 
     def _too_little(self, series: Series) -> list[list[Span]]:
         """Too short, too many gaps, or nothing but zeros."""

@@ -34,7 +34,7 @@ class Reach:
         return 100 * (self.band.high - self.band.low) / abs(self.band.value) if self.band.value else 0.0
 
 
-def reach_of(level: Level, series: Series, ahead: int | None = None) -> Reach | None:
+def reach_of(level: Level, series: Series, ratio: bool, ahead: int | None = None) -> Reach | None:
     """The last value with the 80 % band of past changes; None if the history is too short or broken."""
     n = len(series.values)
     plan = backtest.design(n, series.per_year)
@@ -43,7 +43,7 @@ def reach_of(level: Level, series: Series, ahead: int | None = None) -> Reach | 
     plan = Design(min(plan.ahead, ahead or plan.ahead), plan.start, plan.origins)
     rows = [[series.values[plan.start + i - 1]] * plan.ahead for i in range(plan.origins)]
     actuals = [list(series.values[plan.start + i : plan.start + i + plan.ahead]) for i in range(plan.origins)]
-    trial = Trial(METHODS[0], rows, actuals, 0.0, None)
+    trial = Trial(METHODS[0], rows, actuals, 0.0, None, differences=not ratio)
     last = backtest.bands(trial, series.values, series.per_year)[-1]
     return Reach(level, series, plan, last, trial)
 
@@ -52,7 +52,7 @@ def write_bands(found: Findings) -> dict[str, Any]:
     """Last values with their bands, or why there are none; returns what summary and advice speak of, and tests."""
     levels = Levels(found)
     courses = [(level, series) for level in levels.shown if (series := consecutive(_latest(level), levels.grain))]
-    reaches = _reaches(courses)
+    reaches = _reaches(courses, levels.ratio)
     if not reaches:
         found.rows("series")
         tests = words.spelled(backtest.MIN_ORIGINS)
@@ -70,11 +70,13 @@ def _latest(level: Level) -> list[tuple[str, float]]:
     return list(zip(level.periods, level.values, strict=True))[-backtest.MOST_VALUES :]
 
 
-def _reaches(courses: Sequence[tuple[Level, Series]]) -> list[Reach]:
+def _reaches(courses: Sequence[tuple[Level, Series]], ratio: bool) -> list[Reach]:
     """All bands over one horizon, the shortest of those that each could have; the widest first."""
-    ahead = min((reach.design.ahead for level, series in courses if (reach := reach_of(level, series))), default=0)
-    found = [reach for level, series in courses if ahead and (reach := reach_of(level, series, ahead))]
-    return sorted(found, key=lambda reach: (-reach.width, reach.level.name))
+    ahead = min(
+        (reach.design.ahead for level, series in courses if (reach := reach_of(level, series, ratio))), default=0
+    )
+    found = [reach for level, series in courses if ahead and (reach := reach_of(level, series, ratio, ahead))]
+    return sorted(found, key=lambda reach: (-_width(reach, ratio), reach.level.name))
 
 
 def _coverage(reaches: Sequence[Reach]) -> Coverage:
@@ -85,15 +87,15 @@ def _coverage(reaches: Sequence[Reach]) -> Coverage:
 def _tests(levels: Levels, reaches: Sequence[Reach], courses: Sequence[tuple[Level, Series]]) -> dict[str, Any]:
     """Whether the widest band is still the widest when each history begins one period later."""
     later = [(level, Series(s.grain, s.days[1:], s.values[1:], s.missing)) for level, s in courses if len(s.values) > 1]
-    moved, covered = _reaches(later), _coverage(reaches)
-    few = not covered.tested or 100 * covered.inside / covered.tested < backtest.LEAST_COVERAGE
+    moved, covered = _reaches(later, levels.ratio), _coverage(reaches)
     return confidence.judge(
         levels.profile,
         "Outlook",
         moved[0].level.name == reaches[0].level.name if moved else None,
         complete=not any(reach.series.missing for reach in reaches),
         cycles=min(len(reach.series.values) // reach.series.per_year for reach in reaches),
-        doubt="the band held too few past values" if few else "",
+        doubt=covered.doubt,
+        most=covered.most,
         entity=True,
     )
 
@@ -103,26 +105,47 @@ def _written(levels: Levels, reaches: Sequence[Reach]) -> dict[str, Any]:
     span, covered = words.counted(ahead, levels.grain), _coverage(reaches)
     sentences = [
         say(
-            f"A level gets no forecast: the last value is the best known. The 80{words.NBSP}% band shows how far"
-            f" {{name}} moved within {span} in eight of ten past tests.",
+            "A level gets no forecast: the last value is the best known. The {band} band shows how far {name} moved"
+            f" within {span} in eight of ten past tests.",
+            band=found.percent_whole("band", 80, "series", "between the 10 % and the 90 % quantile"),
             name=levels.name,
         )
     ]
     if covered.tested:
-        share = found.percent("coverage", 100 * covered.inside / covered.tested, "series", "backtest.coverage")
+        share = found.percent("coverage", covered.share, "series", "backtest.coverage")
         n = found.count("tested", covered.tested, "series", "past values tested against the band")
         sentences.append(say("The band that was known at the time held {share} of {n} past values.", share=share, n=n))
     rows = [
         [reach.level.name, *(fact.text for fact in _ends(levels, reach).values()), words.number(reach.design.origins)]
         for reach in reaches
     ]
-    sentences.append(_told(levels, reaches[0], span))
+    sentences.append(_told(levels, reaches, span))
     found.paragraph(sentences)
     columns = [levels.one.capitalize(), "Last value", f"10{words.NBSP}%", f"90{words.NBSP}%", "Past tests"]
     found.table(f"Last value and 80{words.NBSP}% band {span} later", columns, rows, "series")
-    if levels.ratio and len(reaches) > 1:
+    if len(reaches) > 1:
         _chart(levels, reaches, span)
-    return {"given": True, "widest": reaches[0].level.name, "narrowest": reaches[-1].level.name, "span": span}
+    alike, wide = _widths(levels, reaches)
+    named = {"widest": reaches[0].level.name, "narrowest": reaches[-1].level.name, "alike": alike, "wide": wide}
+    return {"given": True, **named, "span": span}
+
+
+def _width(reach: Reach, ratio: bool) -> float:
+    """Of the band, in percent of the last value or in the measure's unit."""
+    return reach.width if ratio else reach.band.high - reach.band.low
+
+
+def _widths(levels: Levels, reaches: Sequence[Reach]) -> tuple[bool, bool]:
+    """Whether no band is written wider than the next, and whether any has a width at all."""
+    written = [levels.written(_width(reach, levels.ratio)) for reach in reaches]
+    return len(written) > 1 and written[0] == written[1], any(digit in written[0] for digit in "123456789")
+
+
+def _moves(levels: Levels, reach: Reach) -> tuple[float, float]:
+    """The band's ends as changes, in percent or in the measure's unit."""
+    ends, last = (reach.band.low, reach.band.high), reach.band.value
+    low, high = (100 * (end / last - 1) if levels.ratio else end - last for end in ends)
+    return low, high
 
 
 def _ends(levels: Levels, reach: Reach) -> dict[str, Fact]:
@@ -130,34 +153,53 @@ def _ends(levels: Levels, reach: Reach) -> dict[str, Fact]:
     name, found = reach.level.name, levels.found
     note = "last value with the quantiles of past changes (backtest.bands)"
     low, high = (
-        found.fact(f"{key}/{name}", end, "number", words.rounded(end), "series", note)
+        found.amount(f"{key}/{name}", end, "series", note, exactly=True)
         for key, end in (("low", reach.band.low), ("high", reach.band.high))
     )
     last = found.amount(f"now/{name}", reach.level.values[-1], "series", "last value", exactly=True)
     return {"last": last, "low": low, "high": high}
 
 
-def _told(levels: Levels, reach: Reach, span: str) -> list[Span]:
-    text = f"{{name}} has the widest band: from {{last}} now to between {{low}} and {{high}} after {span}."
-    return say(text, name=reach.level.name, **_ends(levels, reach))
+def _told(levels: Levels, reaches: Sequence[Reach], span: str) -> list[Span]:
+    alike, wide = _widths(levels, reaches)
+    reach, ends = reaches[0], _ends(levels, reaches[0])
+    if not wide:
+        return say("No band has a width: in the past tests the values ended where they had begun.")
+    if alike or len(reaches) == 1:
+        text = f"The band of {{name}} runs from {{low}} to {{high}} after {span}, from {{last}} now."
+    else:
+        text = f"{{name}} has the widest band: from {{last}} now to between {{low}} and {{high}} after {span}."
+    if (side := _side(ends)) and ends["low"].text != ends["high"].text:
+        text += f" The last value is one end of it: the past changes were all {side}, or nearly all."
+    return say(text, name=reach.level.name, **ends)
+
+
+def _side(ends: dict[str, Fact]) -> str:
+    """``rises`` or ``falls`` where the band ends at the last value; empty where it does not."""
+    last = ends["last"].text
+    return "rises" if ends["low"].text == last else "falls" if ends["high"].text == last else ""
 
 
 def _chart(levels: Levels, reaches: Sequence[Reach], span: str) -> None:
     values: list[dict[str, Any]] = []
     for reach in reaches:
-        low, high = (100 * (end / reach.band.value - 1) for end in (reach.band.low, reach.band.high))
+        low, high = _moves(levels, reach)
         values.append(
             {
                 "name": reach.level.name,
                 "low": low,
                 "high": high,
-                "low_label": words.percent(low, plus=True),
-                "high_label": words.percent(high, plus=True),
+                "low_label": levels.written(low),
+                "high_label": levels.written(high),
                 "tone": levels.tone(reach.level.name),
             }
         )
     title = f"{values[0]['name']} has the widest band {span} ahead, {values[-1]['name']} the narrowest"
-    subtitle = f"Change of {levels.name} within {span}, %: bar = eight of ten past tests, line = last value."
+    if _widths(levels, reaches)[0]:
+        ends = f"{values[0]['low_label']} to {values[0]['high_label']}"
+        title = f"Within {span} {values[0]['name']} moved by {ends} in eight of ten past tests"
+    measured = "%" if levels.ratio else levels.unit or "unit not stated"
+    subtitle = f"Change of {levels.name} within {span}, {measured}: bar = eight of ten past tests, line = last value."
     alt = (
         f"Bar chart of {len(values)} ranges: {title}; {values[0]['low_label']} to {values[0]['high_label']} and"
         f" {values[-1]['low_label']} to {values[-1]['high_label']}."

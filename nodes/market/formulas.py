@@ -10,6 +10,7 @@ from statistics import median, stdev, variance
 
 MIN_CYCLES = 3
 STRONG, MODERATE = 0.64, 0.3
+LEAST_SWING = 10.0  # points of the index from its lowest to its highest, from which stock is timed; our own convention
 MODERATE_HHI, HIGH_HHI = 1000.0, 1800.0
 
 
@@ -79,7 +80,7 @@ class Season:
     """Index per part of the year (100 = trend), strength F in 0..1, and each single deviation as an index.
 
     ``additive``: with values of zero or below, deviations are differences; an index is then 100 plus the deviation in
-    percent of the mean of all values.
+    percent of the mean of all values, or the deviation itself in the unit of the values.
     """
 
     index: dict[int, float]
@@ -90,16 +91,17 @@ class Season:
     additive: bool = False
 
 
-def season(values: Sequence[float], parts: Sequence[int], per_year: int) -> Season | None:
+def season(values: Sequence[float], parts: Sequence[int], per_year: int, *, units: bool = False) -> Season | None:
     """Classical decomposition with medians; ``parts`` numbers each value within its year.
 
     D = ln y − ln T with T the centred 2×12 mean (2×4 for quarters); S = median of D per part, centred; index = 100·e^S;
     strength F = max(0, 1 − var(R) / var(S + R)), R = D − S (form of Wang, Smith & Hyndman 2006, who use STL).
     Additive, D = y − T, if a value is zero or below.  None with fewer than three full cycles or a mean ≤ 0.
+    With ``units``, for levels that no ratio fits (temperatures), D and the index are differences in the measure's unit.
     """
     if per_year < 4 or len(values) < MIN_CYCLES * per_year:
         return None
-    mean, additive = sum(values) / len(values), min(values) <= 0
+    mean, additive = (1.0, True) if units else (sum(values) / len(values), min(values) <= 0)
     if mean <= 0:
         return None
     half = per_year // 2
@@ -119,6 +121,8 @@ def season(values: Sequence[float], parts: Sequence[int], per_year: int) -> Seas
     strength = max(0.0, 1 - variance([r for _, r in rest]) / spread) if spread > 0 else 0.0
 
     def as_index(deviation: float) -> float:
+        if units:
+            return deviation
         return 100 * (1 + deviation) if additive else 100 * math.exp(deviation)
 
     index = {part: as_index(value) for part, value in seasonal.items()}

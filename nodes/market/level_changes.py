@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.nodes.market import figures, level_tests, words
+from holdfast.nodes.market import figures, formulas, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
-from holdfast.nodes.market.levels import Level, Levels
+from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
 from holdfast.nodes.report.document import Fact, Span
 
 
@@ -23,12 +23,55 @@ def write_comparison(found: Findings) -> dict[str, Any]:
         name=levels.name,
     )
     found.rows("levels")
+    _compared(levels)
+    leaders = levels.leaders(ordered)
     picked = ordered[:3] + [pair for pair in ordered[3:] if pair[1] < 0][-2:]
-    found.paragraph([_changed(levels, level, change, i == 0) for i, (level, change) in enumerate(picked)])
+    found.paragraph(
+        [
+            _changed(levels, level, change, i == 0 and len(leaders) == 1 < len(ordered))
+            for i, (level, change) in enumerate(picked)
+        ]
+    )
     common = _common(levels)
     _change_table(levels, ordered)
     _change_chart(levels, ordered)
     return {"levels": _spoken_of(levels, ordered, common), "tests": level_tests.of_changes(levels)}
+
+
+def _compared(levels: Levels) -> None:
+    """Which values a change compares, where the season could make one of its own."""
+    grain, strength = levels.grain, levels.strength
+    if not levels.seasonal and not levels.apart:
+        return
+    if strength is None:
+        levels.found.say(
+            f"First and last value are of different {grain}s, and the file is too short or has too many gaps to see a"
+            " season: part of a change may be the season."
+        )
+        return
+    fact = levels.found.fact(
+        "season_strength", strength, "number", words.number(strength, 2), "series", "median of the seasonal strengths"
+    )
+    if levels.seasonal:
+        n = PER_YEAR[grain]
+        levels.found.say(
+            f"The season is strong (median strength {{strength}}), so that a single {grain} would tell the season and"
+            f" not the change. Compared are means of {n} {grain}s: the first {n} with the last {n}.",
+            strength=fact,
+        )
+        return
+    word = formulas.strength_word(strength)
+    part = "decides little of a change" if word == "weak" else "may be a part of a change"
+    levels.found.say(
+        f"First and last value are of different {grain}s; the season is {word} (median strength {{strength}}) and"
+        f" {part}.",
+        strength=fact,
+    )
+
+
+def _between(levels: Levels, level: Level) -> str:
+    periods = levels.course(level).periods
+    return levels.between(periods[0], periods[-1])
 
 
 def _spoken_of(levels: Levels, ordered: list[tuple[Level, float]], common: list[tuple[Level, float]]) -> dict[str, Any]:
@@ -37,13 +80,14 @@ def _spoken_of(levels: Levels, ordered: list[tuple[Level, float]], common: list[
     names_of = {
         "best": best[0].name,
         "best_rose": best[1] >= 0,
-        "best_from": levels.when(best[0].periods[0]),
-        "until": levels.when(best[0].periods[-1]),
+        "best_tied": levels.leaders(ordered),
+        "of": len(ordered),
+        "best_between": _between(levels, best[0]),
         "start": levels.when(levels.start),
     }
-    if fell[1] < 0:
-        names_of |= {"fell": fell[0].name, "fell_from": levels.when(fell[0].periods[0])}
-    if common:
+    if levels.written(fell[1]).startswith(words.MINUS):
+        names_of |= {"fell": fell[0].name, "fell_between": _between(levels, fell[0])}
+    if common and not levels.alike(common[0][1], common[-1][1]):
         names_of |= {"common_best": common[0][0].name, "common_worst": common[-1][0].name}
     latest = [level.name for level in levels.late() if level.periods[0] == levels.start]
     return names_of | ({"late": latest[0]} if latest else {})
@@ -51,20 +95,28 @@ def _spoken_of(levels: Levels, ordered: list[tuple[Level, float]], common: list[
 
 def _changed(levels: Levels, level: Level, change: float, most: bool) -> list[Span]:
     verb = "rose" if change >= 0 else "fell"
-    start, end = levels.when(level.periods[0]), levels.when(level.periods[-1])
+    course = levels.course(level)
+    between, query = _between(levels, level), levels.query("levels")
+    ends: dict[str, Fact | str] = {
+        "first": levels.value(f"first/{level.name}", course.values[0], query),
+        "last": levels.value(f"last/{level.name}", course.values[-1], query),
+    }
+    fact = levels.change_fact(f"change/{level.name}", change, "levels")
+    if not any(digit in fact.text.removesuffix(levels.unit) for digit in "123456789"):
+        return say(f"{{name}} changed by nothing {between} ({{first}} and {{last}}).", name=level.name, **ends)
     template = (
-        f"{{name}} {verb}{' the most:' if most and change >= 0 else ''} by {{change}} from {start} to {end} ({{first}}"
-        " to {last})"
+        f"{{name}} {verb}{' the most:' if most and change >= 0 else ''} by {{change}} {between} ({{first}} to {{last}})"
     )
     facts: dict[str, Fact | str] = {
         "name": level.name,
-        "change": levels.change_fact(f"change/{level.name}", change, "levels"),
-        "first": levels.value(f"first/{level.name}", level.values[0]),
-        "last": levels.value(f"last/{level.name}", level.values[-1]),
+        "change": fact,
+        **ends,
     }
     if (rate := levels.yearly(level)) is not None and level.years >= 2:
         template += ", {rate} a year"
-        facts["rate"] = levels.found.percent(f"yearly/{level.name}", rate, "levels", "annualised", plus=True)
+        facts["rate"] = levels.found.percent(
+            f"yearly/{level.name}", rate, levels.query("levels"), "annualised", plus=True
+        )
     return say(template + ".", **facts)
 
 
@@ -76,9 +128,9 @@ def _common(levels: Levels) -> list[tuple[Level, float]]:
     for i, (level, change) in enumerate(ordered[:6]):
         facts |= {f"n{i}": level.name, f"c{i}": levels.change_fact(f"common/{level.name}", change, "since", plus=True)}
         parts.append(f"{{n{i}}} {{c{i}}}")
-    for level, change in (ordered[0], ordered[-1]):
+    for level, change in (*ordered[:1], *ordered[-1:]):
         levels.change_fact(f"common/{level.name}", change, "since", plus=True)
-    if levels.late():
+    if levels.late() and parts:
         levels.found.say(f"From the latest common start, {levels.when(levels.start)}: {words.listed(parts)}.", **facts)
     return ordered
 
@@ -117,7 +169,7 @@ def _yearly_text(levels: Levels, level: Level, key: str, query: str) -> str:
     return (
         "n/a"
         if rate is None
-        else levels.found.percent(f"{key}/{level.name}", rate, query, "annualised", plus=True).text
+        else levels.found.percent(f"{key}/{level.name}", rate, levels.query(query), "annualised", plus=True).text
     )
 
 
@@ -135,17 +187,13 @@ def _change_chart(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
         for level, change in common
     ]
     best, worst = common[0], common[-1]
-    rises = sum(change > 0 for _, change in common)
-    start, end = levels.when(levels.start, brief=True), levels.when(best[0].periods[-1], brief=True)
-    some = words.spelled(rises).capitalize() if rises else "None"
-    title = (
-        f"{some} of {words.spelled(len(common))} {levels.many} rose from {start} to {end}"
-        if rises < len(common)
-        else f"All {words.spelled(len(common))} {levels.many} rose from {start} to {end}, {best[0].name} the most"
-    )
+    days = levels.course(best[0]).periods
+    start, end = (levels.span(day, brief=True) for day in (days[0], days[-1]))
+    span = f", {end} on {start}" if levels.seasonal else ""
+    title = f"{_how_many(levels, common)}{'' if span else f' from {start} to {end}'}{_who_most(levels, common)}{span}"
     subtitle = (
         f"Change of {levels.name}, {'%' if levels.ratio else levels.unit or 'unit not stated'}, from the latest common"
-        " start."
+        f" start{', means of 12 months' if levels.seasonal else ''}."
     )
     alt = (
         f"Bar chart of {len(values)} changes: {title}; {best[0].name} {values[0]['label']}, {worst[0].name}"
@@ -161,3 +209,28 @@ def _change_chart(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
         [[v["name"], v["label"]] for v in values],
         "since",
     )
+
+
+def _how_many(levels: Levels, common: list[tuple[Level, float]]) -> str:
+    """How many rose, by what is written: ``All three regions rose``."""
+    written = [levels.written(change) for _, change in common]
+    rises, falls = (sum(text.startswith(sign) for text in written) for sign in ("+", words.MINUS))
+    many = f"{words.spelled(len(common))} {levels.many}"
+    if rises == len(common):
+        return f"All {many} rose"
+    if falls == len(common):
+        return f"All {many} fell"
+    return f"{words.spelled(rises).capitalize() if rises else 'None'} of {many} rose"
+
+
+def _who_most(levels: Levels, common: list[tuple[Level, float]]) -> str:
+    """Who rose or fell the most, where all went one way; several may have, or all alike."""
+    if levels.alike(common[0][1], common[-1][1]):
+        return ", all alike"
+    best = levels.leaders(common)
+    if levels.written(common[-1][1]).startswith("+"):
+        return f", {words.listed(best[:3])} the most" if len(best) <= 3 else ""
+    worst = levels.leaders(common[::-1])
+    if levels.written(common[0][1]).startswith(words.MINUS):
+        return f", {words.listed(worst[:3])} the most" if len(worst) <= 3 else ""
+    return ""

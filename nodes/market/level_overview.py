@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from holdfast.nodes.market import figures, level_tests, words
+from holdfast.nodes.market import figures, level_pictures, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import MOST_LINES, Level, Levels
 from holdfast.nodes.report.document import Span
@@ -22,12 +22,14 @@ def write_overview(found: Findings) -> dict[str, Any]:
     row = found.rows("span")[0]
     start, end = levels.when(found.profile.first), levels.when(found.profile.last)
     rows, n = found.count("rows_used", row["rows"], "span"), found.count("entities", row["entities"], "span")
+    periods = found.count("periods", row["periods"], "span")
     found.paragraph(
         [
             say(
                 f"The figures rest on {{rows}} rows for {{n}} {levels.one if row['entities'] == 1 else levels.many},"
-                f" {start} to {end}.",
+                f" {start} to {end}, {{periods}} {levels.grain}{'s' if row['periods'] != 1 else ''}.",
                 rows=rows,
+                periods=periods,
                 n=n,
             ),
             *_late(levels),
@@ -36,7 +38,12 @@ def write_overview(found: Findings) -> dict[str, Any]:
     _partial(levels)
     found.rows("levels")
     _level_table(levels)
-    _rebased_chart(levels)
+    if levels.ratio and len(levels.shown) > 1:
+        _rebased_chart(levels)
+    else:
+        level_pictures.courses(levels)
+    level_pictures.ranks(levels)
+    level_pictures.years(levels)
     return {"levels": _ends(levels), "tests": level_tests.of_overview(levels)}
 
 
@@ -82,25 +89,32 @@ def _level_table(levels: Levels) -> None:
     for level in sorted(levels.shown, key=lambda level: (-level.values[-1], level.name)):
         high, low = max(level.values), min(level.values)
         at_high, at_low = (levels.when(level.periods[level.values.index(value)], brief=True) for value in (high, low))
+        course = levels.course(level)
+        ends = [
+            levels.value(f"{key}/{level.name}", course.values[at], levels.query("levels")).text
+            if course.values
+            else "n/a"
+            for key, at in (("first", 0), ("last", -1))
+        ]
         rows.append(
             [
                 level.name,
                 levels.when(level.periods[0], brief=True),
-                levels.value(f"first/{level.name}", level.values[0]).text,
-                levels.value(f"last/{level.name}", level.values[-1]).text,
+                *ends,
                 f"{levels.value(f'high/{level.name}', high).text} ({at_high})",
                 f"{levels.value(f'low/{level.name}', low).text} ({at_low})",
             ]
         )
     last = levels.when(max(level.periods[-1] for level in levels.shown), brief=True)
-    columns = [levels.one.capitalize(), "Begins", "First", f"Last, {last}", "Highest (when)", "Lowest (when)"]
+    means = [f"Mean of the first 12 {levels.grain}s", f"Mean of the last 12, to {last}"]
+    first_last = means if levels.seasonal else ["First", f"Last, {last}"]
+    columns = [levels.one.capitalize(), "Begins", *first_last, "Highest (when)", "Lowest (when)"]
     levels.found.table(f"{levels.name} per {levels.one}", columns, rows, "levels", text_columns=2)
 
 
 def _rebased_chart(levels: Levels) -> None:
-    if not levels.ratio:
-        return
     ordered = levels.ordered([level.since(levels.start) for level in levels.shown])
+    ordered = [(levels.course(level), change) for level, change in ordered]
     ordered = [pair for pair in ordered if len(pair[0].values) >= 3]
     if not ordered:
         return
@@ -114,18 +128,28 @@ def _rebased_chart(levels: Levels) -> None:
     logarithmic = max(every) / min(every) > 10
     spec = figures.rebased(values, _line_ends(levels, lines, every, logarithmic), logarithmic)
     best, change = lines[0]
-    start, end = levels.when(levels.start, brief=True), levels.when(best.periods[-1], brief=True)
+    start, end = levels.span(best.periods[0], brief=True), levels.span(best.periods[-1], brief=True)
+    tied = levels.leaders(lines)
+    since = levels.when(levels.start, brief=True)
     title = (
-        f"{best.name} {'rose' if change >= 0 else 'fell'} {'the most' if change >= 0 else 'the least'} since {start}"
+        f"{best.name} {'rose' if change >= 0 else 'fell'} {'the most' if change >= 0 else 'the least'} since {since}"
     )
-    title += f", {lines[-1][0].name} {'the least' if lines[-1][1] >= 0 else 'fell'}" if len(lines) > 1 else ""
+    title += f", {lines[-1][0].name} {'the least' if lines[-1][1] >= 0 else 'fell'}"
+    if len(tied) == len(lines):
+        title = f"All {words.spelled(len(lines))} {levels.many} changed alike since {since}"
+    elif len(tied) > 1:
+        title = (
+            f"{words.spelled(len(tied)).capitalize()} {levels.many} changed alike since {since}, ahead of the others"
+        )
     levels.found.rows("since", start=levels.start)
     subtitle = f"{levels.name}, {start} = 100, to {end}." + (
         " Logarithmic axis: equal steps are equal percentages." if logarithmic else " The axis does not start at zero."
     )
     cells = [[level.name, "100", words.number(level.values[-1] / level.values[0] * 100)] for level, _ in lines]
     alt = f"Line chart of {len(lines)} {levels.many}: {title}; {best.name} went from 100 to {cells[0][2]}."
-    levels.found.figure("rebased", title, subtitle, alt, spec, [levels.one.capitalize(), start, end], cells, "since")
+    levels.found.figure(
+        "rebased", title, subtitle, alt, spec, [levels.one.capitalize(), start, end], cells, levels.query("since")
+    )
 
 
 def _line_ends(

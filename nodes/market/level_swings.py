@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.nodes.market import figures, formulas, level_tests, words
+from holdfast.nodes.market import figures, formulas, level_pictures, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
 from holdfast.nodes.report.document import Span
@@ -15,16 +15,21 @@ def write_trends(found: Findings) -> dict[str, Any]:
     levels = Levels(found)
     if not levels.ratio:
         found.say(
-            "Falls from a peak and volatility are not given: they need values above zero that can be divided by one"
-            " another."
+            "Falls and swings in percent are not given: a ratio of two such values says nothing. What follows is in the"
+            " unit of the values."
         )
+        _rest(levels)
         return {"levels": {}}
     falls = [(level, fall) for level in levels.shown if (fall := formulas.drawdown(level.values)) and fall.percent < 0]
     falls.sort(key=lambda pair: (pair[1].percent, pair[0].name))
     if not falls:
         found.say("No value fell below an earlier one.")
+        _rest(levels)
         return {"levels": {}}
-    found.paragraph([_fell(levels, *pair, first=i == 0) for i, pair in enumerate(falls[:2])])
+    deepest = [level.name for level, fall in falls if words.percent(fall.percent) == words.percent(falls[0][1].percent)]
+    found.paragraph(
+        [_fell(levels, *pair, place=i if len(deepest) == 1 < len(falls) else -1) for i, pair in enumerate(falls[:2])]
+    )
     swings = _swings(levels)
     rows = [
         [
@@ -48,19 +53,29 @@ def write_trends(found: Findings) -> dict[str, Any]:
     )
     _fall_chart(levels, falls)
     _swing_chart(levels, swings)
-    _distance_chart(levels)
-    found.say("A season is not computed for levels.")
+    _rest(levels)
     swung = list(swings)
-    named = {"deepest": falls[0][0].name, **({"most_swing": swung[0], "least_swing": swung[-1]} if swung else {})}
+    named = {"deepest": falls[0][0].name, "deepest_tied": deepest}
+    if swung and words.percent(swings[swung[0]]) != words.percent(swings[swung[-1]]):
+        named |= {"most_swing": swung[0], "least_swing": swung[-1]}
     return {"levels": named, "tests": level_tests.of_swings(levels)}
 
 
-def _fell(levels: Levels, level: Level, fall: formulas.Drawdown, *, first: bool) -> list[Span]:
+def _rest(levels: Levels) -> None:
+    """What is told of every kind of level: how far values spread, distance from the highest, season."""
+    if not levels.ratio or len(levels.shown) == 1:
+        level_pictures.spread(levels)
+    level_pictures.distance(levels)
+    level_pictures.season(levels)
+
+
+def _fell(levels: Levels, level: Level, fall: formulas.Drawdown, *, place: int) -> list[Span]:
+    """``place`` is 0 for the deepest, 1 for the second; −1 where several fell as deep."""
     fact = levels.found.percent(f"fall/{level.name}", fall.percent, "series", "without its sign", bare=True)
     peak, trough = levels.when(level.periods[fall.peak]), levels.when(level.periods[fall.trough])
     return say(
-        f"{{name}} fell {'the deepest' if first else 'second deepest'} from an earlier peak: by {{fall}}, {peak} to"
-        f" {trough}.",
+        f"{{name}} fell{('', ' the deepest', ' second deepest')[place + 1]} from an earlier peak: by {{fall}},"
+        f" {peak} to {trough}.",
         name=level.name,
         fall=fact,
     )
@@ -88,6 +103,10 @@ def _fall_chart(levels: Levels, falls: list[tuple[Level, formulas.Drawdown]]) ->
         for level, fall in falls
     ]
     title = f"{falls[0][0].name} fell the deepest from a peak, {falls[-1][0].name} the least deep"
+    if values[0]["label"] == values[1]["label"]:
+        title = (
+            f"The deepest fall from a peak was {values[0]['label']}, of more than one of {words.spelled(len(values))}"
+        )
     alt = f"Bar chart of {len(values)} deepest falls: {title}; {values[0]['label']} and {values[-1]['label']}."
     levels.found.figure(
         "drawdown",
@@ -109,6 +128,8 @@ def _swing_chart(levels: Levels, swings: dict[str, float]) -> None:
         for name, swing in swings.items()
     ]
     title = f"{values[0]['name']} swung the most, {values[-1]['name']} the least"
+    if values[0]["label"] == values[1]["label"]:
+        title = f"Changes per {levels.grain} swung by up to {values[0]['label']} a year"
     subtitle = (
         f"Volatility of {levels.name}: standard deviation of the changes per {levels.grain} ×"
         f" √{PER_YEAR[levels.grain]}, %."
@@ -121,37 +142,6 @@ def _swing_chart(levels: Levels, swings: dict[str, float]) -> None:
         alt,
         figures.ranking(values),
         [levels.one.capitalize(), "Volatility"],
-        [[str(v["name"]), str(v["label"])] for v in values],
-        "series",
-    )
-
-
-def _distance_chart(levels: Levels) -> None:
-    """How far each stands below the highest value it has had."""
-    gaps = [(level.name, (level.values[-1] / max(level.values) - 1) * 100) for level in levels.shown]
-    gaps.sort(key=lambda pair: (-pair[1], pair[0]))
-    if len(gaps) < 2 or gaps[-1][1] == 0:
-        return
-    at_peak = [name for name, gap in gaps if gap == 0]
-    values = [
-        {"name": name, "value": gap, "label": words.percent(gap), "tone": levels.tone(name)} for name, gap in gaps
-    ]
-    end = levels.when(levels.shown[0].periods[-1], brief=True)
-    title = f"{gaps[-1][0]} stands furthest below its highest value"
-    title = (
-        f"{words.listed(at_peak[:3])} at the highest value in {end}, {gaps[-1][0]} furthest below"
-        if at_peak and len(at_peak) <= 3
-        else title
-    )
-    alt = f"Bar chart of {len(values)} distances: {title}; {values[0]['label']} and {values[-1]['label']}."
-    subtitle = f"{levels.name} in {end} against each one’s highest value in the file, %."
-    levels.found.figure(
-        "distance",
-        title,
-        subtitle,
-        alt,
-        figures.diverging(values),
-        [levels.one.capitalize(), "Below the highest"],
         [[str(v["name"]), str(v["label"])] for v in values],
         "series",
     )

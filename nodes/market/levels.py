@@ -2,6 +2,7 @@
 
 What the three analyses of levels share; ``level_overview``, ``level_changes`` and ``level_swings`` write them.  Changes
 are in percent where a ratio means something (values above zero, no temperature, no percentage); else differences.
+Where the season is strong, first and last value are means of 12 months: else a change would only tell the season.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from holdfast.nodes.data import names
 from holdfast.nodes.market import formulas, words
 from holdfast.nodes.market.findings import Findings
+from holdfast.nodes.market.series import Series, consecutive, number_of, part_of
 from holdfast.nodes.report.document import Fact
 
 MOST = 15
 MOST_LINES = 8
 PER_YEAR = {"year": 1, "quarter": 4, "month": 12, "week": 52}
+_NO_RATIO_UNITS = {"%", "°c", "°f", "c", "f", "°", "points", "pp"}
+MOST_GAPS = 0.1  # of the periods; with more of them missing no season is computed
 _NO_RATIO = {
     "temp", "temperature", "celsius", "fahrenheit", "degrees", "pct", "percent", "percentage", "share", "rate", "ratio",
-    "%", "change", "growth", "index", "score", "inflation",
+    "%", "change", "growth", "index", "score", "inflation", "rating", "grade", "satisfaction", "margin", "occupancy",
+    "utilisation", "utilization", "humidity", "ph", "nps", "turnout", "unemployment", "tmin", "tmax", "tavg",
 }  # fmt: skip
 
 QUERIES = {
@@ -35,6 +41,11 @@ QUERIES = {
         "WHERE entity IS NOT NULL AND period >= DATE '{start}' GROUP BY entity ORDER BY entity"
     ),
     "series": "SELECT entity, period, value FROM cells WHERE entity IS NOT NULL ORDER BY entity, period",
+    "means": (
+        "SELECT entity, period, avg(value) OVER w AS mean FROM cells WHERE entity IS NOT NULL WINDOW w AS (PARTITION BY"
+        " entity ORDER BY period ROWS BETWEEN {before} PRECEDING AND CURRENT ROW) QUALIFY count(*) OVER w = {before}"
+        " + 1 ORDER BY entity, period"
+    ),
     "span": (
         "SELECT sum(n)::BIGINT AS rows, count(DISTINCT period) AS periods, count(DISTINCT entity) AS entities FROM"
         " cells"
@@ -77,6 +88,7 @@ class Levels:
             bool(self.all)
             and min(min(level.values) for level in self.all) > 0
             and not _NO_RATIO & set(names.words(measure.column))
+            and measure.unit.casefold() not in _NO_RATIO_UNITS
         )
         self.unit = (
             "points"
@@ -88,6 +100,9 @@ class Levels:
         current = [level for level in self.all if level.periods[-1] == last and len(level.values) > 1]
         self.shown = sorted(current or self.all, key=lambda level: (-len(level.values), level.name))[:MOST]
         self.start = max((level.periods[0] for level in self.shown), default="")
+        self._means_read = False
+        self.strength = self._strength()
+        self.seasonal = self.strength is not None and self.strength >= formulas.STRONG
 
     def _read(self) -> list[Level]:
         courses: dict[str, Level] = {}
@@ -96,6 +111,66 @@ class Levels:
             level.periods.append(row["period"])
             level.values.append(row["value"])
         return list(courses.values())
+
+    def season_of(self, level: Level) -> formulas.Season | None:
+        """The season of one course; None with fewer than three years or too many gaps."""
+        series = self.series(level)
+        if series is None or series.missing > MOST_GAPS * len(series.values):
+            return None
+        return formulas.season(series.values, series.parts, series.per_year, units=not self.ratio)
+
+    def series(self, level: Level) -> Series | None:
+        """The course with its gaps filled."""
+        return consecutive(list(zip(level.periods, level.values, strict=True)), self.grain)
+
+    def _strength(self) -> float | None:
+        """The median of the seasonal strengths of those that are compared."""
+        found = [season.strength for level in self.shown if (season := self.season_of(level))]
+        return median(found) if found else None
+
+    def course(self, level: Level) -> Level:
+        """What is compared: the values, or with a strong season the means of 12 months, named by their last month."""
+        if not self.seasonal:
+            return level
+        n = PER_YEAR[self.grain]
+        places = [number_of(day, self.grain) for day in level.periods]
+        ends = [i for i in range(n - 1, len(places)) if places[i] - places[i - n + 1] == n - 1]
+        return Level(
+            level.name, [level.periods[i] for i in ends], [sum(level.values[i - n + 1 : i + 1]) / n for i in ends]
+        )
+
+    def query(self, name: str) -> str:
+        """The query that returns what is compared: ``name``, or that of the means."""
+        if not self.seasonal:
+            return name
+        if not self._means_read:
+            self.found.rows("means", before=PER_YEAR[self.grain] - 1)
+            self._means_read = True
+        return "means"
+
+    def span(self, day: str, *, brief: bool = False) -> str:
+        """What a value of a course stands for: a period, or the 12 months that end with it."""
+        if not self.seasonal:
+            return self.when(day, brief=brief)
+        n = PER_YEAR[self.grain]
+        return f"{'' if brief else 'the '}{n} {self.grain}s to {self.when(day, brief=brief)}"
+
+    def between(self, first: str, last: str) -> str:
+        """``from March 2010 to May 2020``, or the two means of 12 months that are compared."""
+        if not self.seasonal:
+            return f"from {self.when(first)} to {self.when(last)}"
+        n = PER_YEAR[self.grain]
+        return (
+            f"between the mean of the {n} {self.grain}s to {self.when(first)} and that of the {n} to {self.when(last)}"
+        )
+
+    @property
+    def apart(self) -> bool:
+        """Whether some first and last values are of different parts of the year."""
+        if self.grain == "year":
+            return False
+        ends = [(level.periods[0], level.periods[-1]) for level in self.shown if level.periods]
+        return any(part_of(first, self.grain) != part_of(last, self.grain) for first, last in ends)
 
     def when(self, day: str, *, brief: bool = False) -> str:
         """A period in words."""
@@ -106,29 +181,46 @@ class Levels:
         return self.found.amount(key, value, query, exactly=True)
 
     def change(self, level: Level) -> float | None:
-        """From the first to the last value."""
-        if len(level.values) < 2:
+        """From the first to the last value; of means from the first year to the last, if these do not overlap."""
+        values = self.course(level).values
+        if len(values) < (PER_YEAR[self.grain] + 1 if self.seasonal else 2):
             return None
-        return (
-            formulas.change_percent(level.values[-1], level.values[0])
-            if self.ratio
-            else level.values[-1] - level.values[0]
-        )
+        return formulas.change_percent(values[-1], values[0]) if self.ratio else values[-1] - values[0]
 
     def change_fact(self, key: str, change: float, query: str, *, plus: bool = False) -> Fact:
         """A change as it is written: percent, points or the measure's own unit; without sign unless ``plus``."""
+        note = "last value on the first" if self.ratio else "last value less the first"
+        note += f", means of {PER_YEAR[self.grain]} {self.grain}s" if self.seasonal else ""
+        query = self.query(query)
         if self.ratio:
-            return self.found.percent(key, change, query, "last value on the first", plus=plus, bare=not plus)
-        text = words.number(
-            change if plus else abs(change), max(self.measure.places, 1) if abs(change) < 10 else 1, plus=plus
-        )
-        return self.found.fact(key, change, "number", f"{text} {self.unit}".strip(), query, "last value less the first")
+            return self.found.percent(key, change, query, note, plus=plus, bare=not plus)
+        return self.found.fact(key, change, "number", self.difference(change, plus=plus), query, note)
+
+    def difference(self, value: float, *, plus: bool = False) -> str:
+        """A difference of two values in the measure's unit, without sign unless ``plus``."""
+        places = max(self.measure.places, 1) if abs(value) < 10 else 1
+        places = 0 if self.measure.whole and float(value).is_integer() else places
+        text = words.number(value if plus else abs(value), places, plus=plus)
+        return f"{text}{words.NBSP}{self.unit}".strip()
+
+    def written(self, change: float) -> str:
+        """A change as it is written, with its sign: what decides whether two are alike."""
+        return words.percent(change, plus=True) if self.ratio else self.difference(change, plus=True)
+
+    def alike(self, one: float, other: float) -> bool:
+        """Whether two changes are written the same, so that neither is larger."""
+        return self.written(one) == self.written(other)
+
+    def leaders(self, ordered: Sequence[tuple[Level, float]]) -> list[str]:
+        """Those whose change is written like the first one's."""
+        return [level.name for level, change in ordered if self.alike(change, ordered[0][1])]
 
     def yearly(self, level: Level) -> float | None:
         """Annualised change, in percent."""
-        if not self.ratio or len(level.values) < 3:
+        course = self.course(level)
+        if not self.ratio or len(course.values) < 3:
             return None
-        return formulas.cagr(level.values[0], level.values[-1], level.years, len(level.values))
+        return formulas.cagr(course.values[0], course.values[-1], course.years, len(course.values))
 
     def ordered(self, levels: Sequence[Level]) -> list[tuple[Level, float]]:
         """Those whose change is known, largest first."""
@@ -140,6 +232,8 @@ class Levels:
         ordered = self.ordered([level.since(self.start) for level in self.shown])
         if len(ordered) < 2:
             return int(bool(ordered) and name == ordered[0][0].name)
+        if self.alike(ordered[0][1], ordered[-1][1]):
+            return 0
         return int(name == ordered[0][0].name) - int(name == ordered[-1][0].name)
 
     def late(self) -> list[Level]:

@@ -8,6 +8,7 @@ from typing import Any
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import backtest, confidence, scope_words, words
+from holdfast.nodes.market import formulas as formulas_of
 from holdfast.nodes.market.findings import profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Block, Bullet, Bullets, Heading, Paragraph, Section, Table
@@ -35,8 +36,9 @@ FORMULAS_OF_AMOUNTS = [
         (
             "logarithm of each value less that of the centred 2×12 mean; median per month, centred; index = 100·e^S;"
             " strength = max(0, 1 − var(R) / var(S + R)), in the form of Wang, Smith and Hyndman (2006), with a"
-            " classical decomposition; from 0.64 strong, from 0.3 moderate†; at least three full years; with values of"
-            " zero or below differences take the place of logarithms"
+            " classical decomposition; from 0.64 strong, from 0.3 moderate†; stock is timed from 10 points of"
+            " the index between highest and lowest on†; at least three full years;"
+            " with values of zero or below differences take the place of logarithms"
         ),
     ),
     ("Entry and exit", "none in the first complete period and at least 0.1 % in the last†, and the reverse"),
@@ -102,7 +104,21 @@ FORMULAS_OF_AMOUNTS = [
     ),
 ]
 FORMULAS_OF_LEVELS = [
-    ("Change", "last value / first value − 1, over each one’s own history and from the latest common start"),
+    (
+        "Change",
+        (
+            "last value / first value − 1, over each one’s own history and from the latest common start; of"
+            " percentages, temperatures and scores the difference"
+        ),
+    ),
+    (
+        "Season of levels",
+        (
+            "as the difference (or ratio) of each value and the centred 2×12 mean, median per month, with its strength"
+            " F = max(0, 1 − var(R) / var(S + R)) after Wang, Smith and Hyndman (2006); where the median strength is"
+            f" {formulas_of.STRONG} or more, changes compare means of 12 months"
+        ),
+    ),
     ("A year", "(last / first)^(12 / months) − 1"),
     ("Deepest fall", "lowest value against the highest before it (maximum drawdown)"),
     ("Limits of our own†", "a fall is told from 20 % on, a difference in swings from one and a half times on"),
@@ -189,7 +205,9 @@ def _tests(inputs: Mapping[str, Any]) -> list[Block]:
         " cycles (years) and it holds when the start moves by one period; of medium confidence if one of these fails;"
         " of low confidence if more do or if it rests on an assumed role. What one period shows alone is compared with"
         f" the period before. A band that held less than {backtest.LEAST_COVERAGE:.0f}{words.NBSP}% of past values"
-        " counts as one more failure†. Advice is no surer than the least sure finding it rests on."
+        f" counts as one more failure†, below {backtest.MOST_DOUBTED:.0f}{words.NBSP}% the confidence is low†. Two"
+        " trends carried on are of medium confidence at the most†. Advice is no surer than the least sure finding it"
+        " rests on."
     )
     rows = sorted(grounds.words for grounds in found.values())
     table = Table(

@@ -58,8 +58,26 @@ class Outlook:
             return f"the next {ahead} {self.grain}s"
         return self._when(self.coming[self.told])
 
+    def _rounded(self, value: float) -> str:
+        """Three significant digits, with no more decimals than the file has."""
+        measure = self.found.profile.roles.measure
+        return words.rounded(value, most_places=0 if measure.whole else measure.places)
+
+    def _one_sided(self, band: Band) -> list[list[Span]]:
+        """Why a band ends at its forecast; nothing where it does not."""
+        value, low, high = (self._rounded(end) for end in (band.value, band.low, band.high))
+        if low == high or value not in (low, high):
+            return []
+        end, side = ("lower", "above") if value == low else ("upper", "below")
+        return [
+            say(
+                f"The forecast is the {end} end of the band: the past errors were all on one side, or nearly all, with"
+                f" values {side} the forecast."
+            )
+        ]
+
     def _estimate(self, key: str, value: float, note: str, unit: str = "") -> Fact:
-        text = words.rounded(value) + unit
+        text = self._rounded(value) + unit
         return self.found.fact(key, value, "number", text, "periods", note, self.found.profile.roles.measure.unit)
 
     def _band(self, key: str, band: Band, note: str) -> dict[str, Fact]:
@@ -81,6 +99,7 @@ class Outlook:
                 name=self.name,
                 **self._band("", self.main, note),
             ),
+            *self._one_sided(self.main),
             *self._compared(),
         ]
         if self.grain == "year" and self.plan.ahead > 1:
@@ -135,8 +154,9 @@ class Outlook:
         )
         sentences = [say(method, **facts)]
         if tested := self.coverage.tested:
-            share = 100 * self.coverage.inside / tested
-            held = self.found.percent("coverage", share, "periods", "backtest.coverage: past values within the band")
+            held = self.found.percent(
+                "coverage", self.coverage.share, "periods", "backtest.coverage: past values within the band"
+            )
             n = self.found.count("tested", tested, "periods", "past values tested against the band")
             sentences.append(
                 say("The band that was known at the time held {share} of {n} past values.", share=held, n=n)
@@ -168,7 +188,7 @@ class Outlook:
         past = [{"period": day, "value": value} for day, value in zip(days, values, strict=True)]
         fan = [{"period": days[-1], "value": values[-1], "low": values[-1], "high": values[-1]}]
         fan += [{"period": day, "value": b.value, "low": b.low, "high": b.high} for day, b in pairs]
-        value, low, high = (words.rounded(part) for part in (self.main.value, self.main.low, self.main.high))
+        value, low, high = (self._rounded(part) for part in (self.main.value, self.main.low, self.main.high))
         title = f"Forecast for {self._span()}: {value}, with a band from {low} to {high}"
         least, most = min(b.low for b in self.ahead), max(values)
         zero = min(least, *values) >= 0 and min(least, *values) < 0.4 * most
@@ -179,7 +199,7 @@ class Outlook:
         first, last = self._when(days[0]), self._when(self.coming[-1])
         alt = f"Line chart of {len(past)} {self.grain}s and {len(pairs)} ahead, {first} to {last}: {title}."
         cells = [
-            [words.period(day, self.grain, brief=True), *(words.rounded(part) for part in (b.value, b.low, b.high))]
+            [words.period(day, self.grain, brief=True), *(self._rounded(part) for part in (b.value, b.low, b.high))]
             for day, b in pairs
         ]
         columns = [self.grain.capitalize(), "Forecast", f"10{words.NBSP}%", f"90{words.NBSP}%"]
@@ -191,12 +211,12 @@ class Outlook:
         later = backtest.run(self.series.values[1:], self.series.per_year)
         comparable = later is not None and later.plan.ahead == self.plan.ahead
         moved = self._main(later).value if later and comparable else None
-        share = 100 * self.coverage.inside / self.coverage.tested if self.coverage.tested else 0.0
         return confidence.judge(
             self.found.profile,
             "Outlook",
             None if moved is None else self.main.low <= moved <= self.main.high,
             complete=not self.series.missing,
             cycles=len(self.series.values) // self.series.per_year,
-            doubt="" if share >= backtest.LEAST_COVERAGE else "the band held too few past values",
+            doubt=self.coverage.doubt,
+            most=self.coverage.most,
         )

@@ -122,6 +122,7 @@ def _dependence(known: Known) -> Advice | None:
         or (known.profile.roles.measure.kind == "stock" and not _company(known))
     ):
         return None
+    known.fact("competitor_analysis.hhi_limit")
     because = say("{leader} holds {share}, and the HHI is {hhi}.", leader=leader, **facts)
     rule = f"HHI above 1,800 or a leader above {DEPENDENT_SHARE:.0f}{words.NBSP}%"
     bought = _company(known) or gaps.is_source(known.profile)

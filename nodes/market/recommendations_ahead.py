@@ -14,21 +14,31 @@ def season(known: Known) -> Advice | None:
     """Stock by the season if it is strong; against doing so if it is not."""
     parts = known.beside("season")
     facts = known.facts(
-        strength="trends_analysis.strength", above="trends_analysis.best_above", below="trends_analysis.worst_below"
+        strength="trends_analysis.strength",
+        above="trends_analysis.best_above",
+        below="trends_analysis.worst_below",
+        swing="trends_analysis.season_swing",
     )
     strength = known.number("trends_analysis.strength")
     if strength is None or facts is None or not parts or known.profile.harm:
         return None
     because = say(
-        f"{parts['best']} is {{above}} above the trend and {parts['worst']} {{below}} below; the seasonal strength is"
-        " {strength}.",
+        f"{parts['best']} is {{above}} above the trend and {parts['worst']} {{below}} below, {{swing}} points of the"
+        " index apart; the seasonal strength is {strength}.",
         **facts,
     )
-    strong = strength >= formulas.STRONG
+    strong = bool(parts["timed"])
     timed = f"time stock for {parts['best']} and promotions for {parts['worst']}"
     advice = timed if strong else "do not time stock by the season"
-    rule = f"seasonal strength {'of at least' if strong else 'below'} {formulas.STRONG}"
-    changes = f"a strength {'below' if strong else 'of at least'} {formulas.STRONG}"
+    grain = known.profile.roles.time.grain
+    points = f"{formulas.LEAST_SWING:.0f} points of the index between the highest and the lowest {grain}†"
+    rule = f"seasonal strength of at least {formulas.STRONG} and at least {points}"
+    changes = f"a strength below {formulas.STRONG} or fewer points"
+    if not strong:
+        rule = f"stock is timed from a seasonal strength of {formulas.STRONG} on, with at least {points}"
+        changes = (
+            f"a strength of at least {formulas.STRONG}" if strength < formulas.STRONG else "a season that swings more"
+        )
     swing = known.number("trends_analysis.best_above") or 0.0
     return Advice(f"Supplier: {advice}", because, rule, changes, known.confidence("season"), swing if strong else 0.0)
 

@@ -12,6 +12,7 @@ from holdfast.nodes.market import confidence, formulas
 from holdfast.nodes.market.shares import Shares
 
 AMONG = 3  # places from the top within which the largest gain or loss has to stay; our own convention
+AHEAD = ("crossing",)  # projections, which nobody has tested: of medium confidence at the most; our own convention
 
 
 def of_shares(of: Shares, names: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +29,10 @@ def of_shares(of: Shares, names: Mapping[str, Any]) -> dict[str, Any]:
         found["overtaking"] = ("Overtaking", _overtaking_holds(of, crossings[0]))
     if crossing := names.get("crossing"):
         found["crossing"] = ("Crossing of two trends", crossing["holds"])
-    return {key: confidence.judge(of.profile, name, holds, entity=True) for key, (name, holds) in found.items()}
+    return {
+        key: confidence.judge(of.profile, name, holds, entity=True, most="medium" if key in AHEAD else "high")
+        for key, (name, holds) in found.items()
+    }
 
 
 def _share(of: Shares, at: int, name: str) -> float:

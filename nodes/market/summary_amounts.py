@@ -199,7 +199,9 @@ def _season(known: Known) -> Finding | None:
     )
     template += (
         " Time stocks and staff by it."
-        if season["word"] == "strong" and not known.profile.harm
+        if season["timed"] and not known.profile.harm
+        else " It is steady but small: no reason to time stock by it."
+        if season["word"] == "strong" and not season["timed"]
         else " Single years differ from it by as much."
         if season["word"] == "weak"
         else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.nodes.market import words
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.known import Known
 from holdfast.nodes.market.summary_amounts import Finding, Writer, basis, measure_of
@@ -23,10 +24,18 @@ def _level_change(known: Known) -> Finding | None:
     if facts is None:
         return None
     levels = known.beside("levels")
-    verb = "rose the most" if levels["best_rose"] else "fell the least"
-    template = (
-        f"**{{best}} {verb}: by {{change}} from {levels['best_from']} to {levels['until']}, {{first}} to {{last}}.**"
-    )
+    tied = levels.get("best_tied") or [best]
+    moved = ("rose" if levels["best_rose"] else "fell") + f" by {{change}} {levels['best_between']}"
+    if len(tied) > 1:
+        who = "All " + words.spelled(len(tied)) if len(tied) == levels["of"] else words.spelled(len(tied)).capitalize()
+        which = "alike" if len(tied) == levels["of"] else "the most, alike"
+        moved = moved.replace(" by ", f" {which}, by ", 1)
+        return say(
+            f"**{who} {moved}.** {{best}} went from {{first}} to {{last}}.", best=best, **facts
+        ), known.confidence("level_change")
+    if levels["of"] > 1:
+        moved = moved.replace(" by ", f" the {'most' if levels['best_rose'] else 'least'}: by ", 1)
+    template = f"**{{best}} {moved}, {{first}} to {{last}}.**"
     places: dict[str, Fact | str] = {**facts, "best": best}
     if rate := known.fact(f"competitor_analysis.yearly/{best}"):
         template += " That is {rate} a year. One start and one end decide it."
@@ -44,10 +53,10 @@ def _level_common(known: Known) -> Finding | None:
     )
     if facts is None:
         return None
-    template = (
-        f"**From the latest common start, {levels['start']}, {{best}} shows the highest change ({{up}}) and {{worst}}"
-        " the lowest ({down}).**"
-    )
+    since = f"Since {levels['start']}"
+    if known.level_name("late"):
+        since = f"From the latest common start, {levels['start']},"
+    template = f"**{since} {{best}} shows the highest change ({{up}}) and {{worst}} the lowest ({{down}}).**"
     if known.level_name("late"):
         template += " {late} begins only then: compare all from there."
         return say(template, best=best, worst=worst, late=levels["late"], **facts), known.confidence("level_common")
@@ -69,7 +78,7 @@ def _level_worst(known: Known) -> Finding | None:
         return None
     levels = known.beside("levels")
     return say(
-        f"**{{worst}} fell by {{change}} from {levels['fell_from']} to {levels['until']}, {{first}} to {{last}}.** The"
+        f"**{{worst}} fell by {{change}} {levels['fell_between']}, {{first}} to {{last}}.** The"
         " start decides: from a later one the sign may differ.",
         worst=worst,
         **facts,
@@ -79,11 +88,12 @@ def _level_worst(known: Known) -> Finding | None:
 def _level_fall(known: Known) -> Finding | None:
     name = known.level_name("deepest")
     fact = known.fact(f"trends_analysis.fall/{name}") if name else None
+    alone = len(known.beside("levels").get("deepest_tied") or []) == 1 < (known.number("market_overview.entities") or 0)
     if not fact:
         return None
     return say(
-        "**{name} fell the deepest from an earlier peak: by {fall}.** Such a fall was possible within this file; it may"
-        " be so again.",
+        f"**{{name}} fell{' the deepest' if alone else ''} from an earlier peak: by {{fall}}.** Such a fall was"
+        " possible within this file; it may be so again.",
         name=name,
         fall=fact,
     ), known.confidence("level_fall")

@@ -33,12 +33,16 @@ def level_outlook(known: Known) -> tuple[list[Span], Level] | None:
     """How far the level with the widest band may move."""
     forecast = known.beside("forecast")
     name = forecast.get("widest", "")
-    facts = known.facts(last=f"forecast.now/{name}", low=f"forecast.low/{name}", high=f"forecast.high/{name}")
+    facts = known.facts(
+        band="forecast.band", last=f"forecast.now/{name}", low=f"forecast.low/{name}", high=f"forecast.high/{name}"
+    )
     if not forecast.get("given") or facts is None:
         return None
-    several = forecast["narrowest"] != name
+    if not forecast["wide"]:
+        return None
+    several = forecast["narrowest"] != name and not forecast["alike"]
     template = (
-        f"**{{name}} stands at {{last}}; the 80{words.NBSP}% band for {forecast['span']} later runs from {{low}} to"
+        f"**{{name}} stands at {{last}}; the {{band}} band for {forecast['span']} later runs from {{low}} to"
         " {high}.** "
     )
     template += f"{'It is the widest of all. ' if several else ''}The band comes from past moves: it is no forecast."

@@ -172,7 +172,9 @@ class Trends:
             template, strength=strength, high=facts[f"season/{best}"], low=facts[f"season/{worst}"], cycles=cycles
         )
         self._season_chart(season, rows, best, worst, word)
-        return {"best": self._part(best), "worst": self._part(worst), "word": word, "cycles": season.cycles}
+        timed = word == "strong" and season.index[best] - season.index[worst] >= formulas.LEAST_SWING
+        named = {"best": self._part(best), "worst": self._part(worst), "word": word, "cycles": season.cycles}
+        return {**named, "timed": timed}
 
     def _season_chart(self, season: formulas.Season, rows: list[Row], best: int, worst: int, word: str) -> None:
         index = season.index
@@ -195,6 +197,8 @@ class Trends:
         )
         title += "; the pattern is weak" if word == "weak" else ""
         self.found.percent("best_above", index[best] - 100, "periods", "seasonal index less 100")
+        swing = index[best] - index[worst]
+        self.found.points("season_swing", swing, "periods", "highest less lowest seasonal index")
         self.found.percent("worst_below", 100 - index[worst], "periods", "100 less seasonal index")
         how = ", differences in % of the mean" if season.additive else ""
         subtitle = (

@@ -58,11 +58,11 @@ def amount(value: float, whole: bool, places: int = 2) -> str:
     return exact(value, whole, places)
 
 
-def rounded(value: float, digits: int = 3) -> str:
-    """An estimate, with so many significant digits: ``157,000``, ``1.35 million``, ``0.523``."""
+def rounded(value: float, digits: int = 3, most_places: int = 12) -> str:
+    """An estimate, with so many significant digits (``157,000``, ``1.35 million``, ``0.523``), decimals as allowed."""
     if value == 0 or not math.isfinite(value):
         return "0"
-    places = digits - 1 - math.floor(math.log10(abs(value)))
+    places = min(digits - 1 - math.floor(math.log10(abs(value))), most_places)
     value = round(value, places)
     for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if abs(value) >= size:

@@ -656,7 +656,7 @@ async def test_no_more_decimals_are_written_than_the_file_has(read: Any) -> None
 async def test_a_change_of_a_level_has_no_more_decimals_than_the_level(read: Any) -> None:
     rows = [(y, n, v + (y - 2010) * 0.5) for y, n, v in yearly({"North": 40.1, "South": 52.5, "East": 45.2})]
     found = await read("year,region,broadband_pct", rows)
-    assert "by 4.5 points from 2010 to 2019" in found.shares  # 9 × 0.5
+    assert "by 4.5\u00a0points from 2010 to 2019" in found.shares  # 9 × 0.5
     assert "4.50" not in found.shares
 
 

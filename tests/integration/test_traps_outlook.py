@@ -81,7 +81,9 @@ async def test_seven_years_give_no_forecast_and_twelve_do(analysed: Analysed) ->
     assert long["forecast"]["forecast"]["span"] == "2021"
     assert "is forecast at" in outlook(long)
     nine = await analysed("year,make,units", yearly(9), only=["forecast"])
-    assert "the history leaves room for fewer than eight past tests" in outlook(nine)
+    assert "9 complete years leave room for 7 past tests, and eight are needed" in outlook(nine)
+    ten = await analysed("year,make,units", yearly(10), only=["forecast"])
+    assert ten["forecast"]["forecast"]["given"]
 
 
 async def test_twelve_weeks_give_no_forecast(analysed: Analysed) -> None:

@@ -27,5 +27,6 @@ async def test_the_report_on_the_sample_finds_what_was_put_in(tmp_path: Path) ->
     assert (competition["gainers"][0], competition["losers"][0]) == ("Maker C", "Maker B")
     assert [entrant["name"] for entrant in competition["entrants"]] == ["Maker L"]
     assert [left["name"] for left in competition["exits"]] == ["Maker K"]
-    assert results["trends_analysis"]["season"] == {"best": "March", "worst": "January", "word": "strong", "cycles": 17}
+    season = {"best": "March", "worst": "January", "word": "strong", "cycles": 17, "timed": True}
+    assert results["trends_analysis"]["season"] == season
     assert facts(results)["market_overview.frame_last"].value == "2024"

@@ -1,0 +1,127 @@
+"""Vega-Lite specs of levels: lines that need not begin at zero, a panel each, ranges with their median."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from holdfast.nodes.market.figures import GREY, INK, QUIET, TONES, Spec, Values
+from holdfast.nodes.market.small_multiples import BEHIND
+
+
+def _years(values: Values, most: int) -> int:
+    """Years from one tick to the next."""
+    years = sorted(int(row["period"][:4]) for row in values)
+    return max(1, math.ceil((years[-1] - years[0]) / most))
+
+
+def lines(values: Values, ends: Values) -> Spec:
+    """A line per ``name``: ``period`` (ISO), ``value``, ``tone``; ``ends`` carry labels and where they stand."""
+    x: Spec = {
+        "field": "period",
+        "type": "temporal",
+        "title": None,
+        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": _years(values, 10)}},
+    }
+
+    def y(field: str) -> Spec:
+        scale = {"zero": False, "nice": True}
+        return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": {"tickCount": 5}}
+
+    colour = {"condition": TONES, "value": GREY}
+    return {
+        "height": 280,
+        "layer": [
+            {
+                "data": {"values": list(values)},
+                "mark": {"type": "line", "strokeWidth": 2},
+                "encoding": {"x": x, "y": y("value"), "color": colour, "detail": {"field": "name"}},
+            },
+            {
+                "data": {"values": list(ends)},
+                "mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": 600},
+                "encoding": {"x": x, "y": y("place"), "text": {"field": "label"}, "color": {**colour, "value": QUIET}},
+            },
+        ],
+    }
+
+
+def panels(values: Values, names: Sequence[str], labels: Sequence[str]) -> Spec:
+    """A panel for each of ``names`` on one scale, its line in front of all others; ``labels`` stand in the heads."""
+    every = [row["value"] for row in values]
+    low, high = min(every), max(every)
+    room = 0.06 * (high - low or abs(high) or 1)
+    head = dict(zip(names, (f"{name}: {label}" for name, label in zip(names, labels, strict=True)), strict=True))
+    rows = [{**row, "head": head[row["name"]]} for row in values]
+    others = [{**row, "of": row["name"]} for row in values]
+    first, last = min(row["period"] for row in values), max(row["period"] for row in values)
+    x: Spec = {
+        "field": "period",
+        "type": "temporal",
+        "title": None,
+        "scale": {"type": "utc", "domain": [first, last], "nice": False},
+        "axis": {"format": "%Y", "labelFontSize": 11, "tickCount": {"interval": "year", "step": _years(values, 2)}},
+    }
+    y: Spec = {
+        "field": "value",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domain": [low - room, high + room], "nice": False, "zero": False},
+        "axis": {"tickCount": 3, "labelFontSize": 11},
+    }
+    colour = {"condition": TONES, "value": QUIET}
+    return {
+        "data": {"values": rows},
+        "facet": {"field": "head", "type": "nominal", "title": None, "sort": [head[name] for name in names]},
+        "columns": 3 if len(names) in (5, 6, 9) else 4,
+        "spacing": {"row": 14, "column": 14},
+        "spec": {
+            "encoding": {"x": x, "y": y},
+            "layer": [
+                {
+                    "data": {"values": others},
+                    "mark": {"type": "line", "strokeWidth": 1, "color": BEHIND},
+                    "encoding": {"detail": {"field": "of"}},
+                },
+                {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"color": colour}},
+            ],
+        },
+    }
+
+
+def ranges(values: Values) -> Spec:
+    """A bar from ``low`` to ``high`` with a tick at ``middle`` for each ``name``, ends labelled; ``tone``."""
+    low, high = min(row["low"] for row in values), max(row["high"] for row in values)
+    room = 0.14 * (high - low or 1)
+    scale = {"domain": [low - room, high + room], "nice": False, "zero": False}
+
+    def x(field: str) -> Spec:
+        return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": None}
+
+    text: dict[str, Any] = {"type": "text", "fontWeight": 600, "color": QUIET}
+    return {
+        "height": {"step": 26},
+        "data": {"values": list(values)},
+        "encoding": {
+            "y": {"field": "name", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
+        },
+        "layer": [
+            {
+                "mark": {"type": "bar", "height": {"band": 0.42}},
+                "encoding": {"x": x("low"), "x2": {"field": "high"}, "color": {"condition": TONES, "value": GREY}},
+            },
+            {
+                "mark": {"type": "tick", "thickness": 3, "color": INK, "height": {"band": 0.62}},
+                "encoding": {"x": x("middle")},
+            },
+            {
+                "mark": {**text, "align": "right", "dx": -6},
+                "encoding": {"x": x("low"), "text": {"field": "low_label"}},
+            },
+            {
+                "mark": {**text, "align": "left", "dx": 6},
+                "encoding": {"x": x("high"), "text": {"field": "high_label"}},
+            },
+        ],
+    }

@@ -1,0 +1,351 @@
+"""Charts of levels that no ratio fits, and of all levels where they stand: courses, ranks, spread, distance, season."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from holdfast.nodes.market import backtest, figures, formulas, level_figures, words
+from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
+from holdfast.nodes.market.series import consecutive, part_of
+from holdfast.nodes.report.document import Fact
+
+MOST_PANELS = 12
+MOST_YEARS = 14
+LEAST_VALUES = 5  # below which a spread says no more than the values themselves
+
+
+def unit(levels: Levels) -> str:
+    """The measure's unit for a subtitle."""
+    return levels.measure.unit or levels.profile.roles.measure.unit or "unit not stated"
+
+
+def level_text(levels: Levels, value: float) -> str:
+    """A level as in the file, for labels."""
+    return words.exact(value, levels.measure.whole, levels.measure.places)
+
+
+def courses(levels: Levels) -> None:
+    """How each went: lines in one chart for up to four, else a panel each on one scale."""
+    shown = [levels.course(level) for level in levels.shown[:MOST_PANELS]]
+    shown = [level for level in shown if len(level.values) >= 3]
+    if not shown:
+        return
+    if len(shown) == 1:
+        _single_course(levels)
+        return
+    shown.sort(key=lambda level: (-level.values[-1], level.name))
+    values = [
+        {"period": day, "name": level.name, "value": value, "tone": levels.tone(level.name)}
+        for level in shown
+        for day, value in zip(level.periods, level.values, strict=True)
+    ]
+    end = levels.span(shown[0].periods[-1], brief=True)
+    start = levels.when(min(level.periods[0] for level in shown), brief=True)
+    title = f"{_at_top([(level.name, level.values[-1]) for level in shown], levels)} in {end}"
+    means = f", mean of {PER_YEAR[levels.grain]} {levels.grain}s" if levels.seasonal else f" per {levels.grain}"
+    few = len(shown) <= 4
+    subtitle = f"{levels.name}{means}, {unit(levels)}, {start} to {levels.when(shown[0].periods[-1], brief=True)}. "
+    subtitle += "The axis does not start at zero." if few else "Same scale in every panel, the others in grey."
+    cells = [[level.name, level_text(levels, level.values[0]), level_text(levels, level.values[-1])] for level in shown]
+    alt = f"Line chart of {len(shown)} {levels.many}, {start} to {end}: {title}; {cells[0][0]} at {cells[0][2]}"
+    alt += f", {cells[-1][0]} at {cells[-1][2]}."
+    if few:
+        spec = level_figures.lines(values, _ends(levels, shown))
+    else:
+        spec = level_figures.panels(
+            values, [level.name for level in shown], [level_text(levels, v.values[-1]) for v in shown]
+        )
+    columns = [levels.one.capitalize(), "First value", "Last value"]
+    levels.found.figure("courses", title, subtitle, alt, spec, columns, cells, levels.query("series"))
+
+
+def _ends(levels: Levels, shown: Sequence[Level]) -> list[dict[str, Any]]:
+    every = [value for level in shown for value in level.values]
+    places = figures.spread([level.values[-1] for level in shown], (max(every) - min(every)) * 0.065)
+    return [
+        {
+            "period": level.periods[-1],
+            "place": place,
+            "label": f"{level.name} {level_text(levels, level.values[-1])}",
+            "tone": levels.tone(level.name),
+        }
+        for level, place in zip(shown, places, strict=True)
+    ]
+
+
+def _single_course(levels: Levels) -> None:
+    """One line: the values thin, their mean of 12 months thick."""
+    level, n = levels.shown[0], PER_YEAR[levels.grain]
+    series = levels.series(level)
+    if series is None:
+        return
+    values: list[dict[str, Any]] = [
+        {"period": day, "value": value} for day, value in zip(level.periods, level.values, strict=True)
+    ]
+    if n > 1 and not series.missing and len(level.values) > 2 * n:
+        for i in range(n - 1, len(values)):
+            values[i]["mean"] = sum(level.values[i - n + 1 : i + 1]) / n
+    high, low = (pick(range(len(level.values)), key=lambda i: level.values[i]) for pick in (max, min))
+    start, end = (levels.when(level.periods[i], brief=True) for i in (0, -1))
+    title = (
+        f"{levels.name} was highest in {levels.when(level.periods[high], brief=True)} and lowest in"
+        f" {levels.when(level.periods[low], brief=True)}"
+        if level.values[high] > level.values[low]
+        else f"{levels.name} did not change"
+    )
+    thick = f" (thin) and mean of {n} {levels.grain}s (thick)" if any("mean" in row for row in values) else ""
+    subtitle = (
+        f"{levels.name} per {levels.grain}{thick}, {unit(levels)}, {start} to {end}. The axis does not start at zero."
+    )
+    cells = [
+        [levels.when(level.periods[i], brief=True), level_text(levels, level.values[i])] for i in (0, high, low, -1)
+    ]
+    alt = f"Line chart of {len(values)} {levels.grain}s, {start} to {end}: {title}; {cells[1][1]} and {cells[2][1]}."
+    spec = figures.course(values, "", False)
+    levels.found.figure("courses", title, subtitle, alt, spec, [levels.grain.capitalize(), "Value"], cells, "series")
+
+
+def _at_top(pairs: Sequence[tuple[str, float]], levels: Levels) -> str:
+    """``East had the highest value, West the lowest``; ties are told."""
+    ordered = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+    tops = [name for name, value in ordered if level_text(levels, value) == level_text(levels, ordered[0][1])]
+    lows = [name for name, value in ordered if level_text(levels, value) == level_text(levels, ordered[-1][1])]
+    if len(tops) == len(ordered):
+        return f"All {words.spelled(len(ordered))} {levels.many} stood at the same value"
+    top = words.listed(tops) if len(tops) <= 3 else f"{words.spelled(len(tops)).capitalize()} {levels.many}"
+    low = words.listed(lows) if len(lows) <= 3 else f"{words.spelled(len(lows))} {levels.many}"
+    return f"{top} stood highest, {low} lowest"
+
+
+def ranks(levels: Levels) -> None:
+    """The last values, sorted."""
+    now = [(level.name, course.values[-1]) for level in levels.shown if (course := levels.course(level)).values]
+    if len(now) < 2:
+        return
+    now.sort(key=lambda pair: (-pair[1], pair[0]))
+    values: list[dict[str, Any]] = [
+        {"name": name, "value": value, "label": level_text(levels, value), "tone": levels.tone(name), "rest": False}
+        for name, value in now
+    ]
+    end = levels.span(levels.shown[0].periods[-1], brief=True)
+    top, low = values[0], values[-1]
+    apart = (
+        f"{levels.difference(top['value'] - low['value'])} between the highest and the lowest in {end}"
+        if top["label"] != low["label"]
+        else f"All {words.spelled(len(now))} {levels.many} stood at {top['label']} in {end}"
+    )
+    apart = apart[:1].upper() + apart[1:]
+    what = "mean of the last 12 months" if levels.seasonal else f"value in {end}"
+    subtitle = f"{levels.name}, {what}, {unit(levels)}, highest first."
+    alt = f"Bar chart of {len(values)} levels: {apart}; {top['name']} {top['label']}, {low['name']} {low['label']}."
+    spec = figures.ranking(values) if min(value for _, value in now) >= 0 else figures.diverging(values)
+    cells = [[str(row["name"]), str(row["label"])] for row in values]
+    levels.found.figure(
+        "ranks", apart, subtitle, alt, spec, [levels.one.capitalize(), end], cells, levels.query("levels")
+    )
+
+
+def spread(levels: Levels) -> None:
+    """Where the middle eight of ten values lie: of each, or of a single one in each year."""
+    single = len(levels.shown) == 1
+    groups = _by_year(levels) if single else [(level.name, level.values) for level in levels.shown]
+    groups = [(name, values) for name, values in groups if len(values) >= LEAST_VALUES]
+    if len(groups) < 2:
+        return
+    rows: list[dict[str, Any]] = []
+    for name, values in groups:
+        low, high = backtest.quantile(values, 0.1), backtest.quantile(values, 0.9)
+        rows.append(
+            {
+                "name": name,
+                "low": low,
+                "high": high,
+                "middle": median(values),
+                "low_label": level_text(levels, low),
+                "high_label": level_text(levels, high),
+                "tone": 0 if single else levels.tone(name),
+            }
+        )
+    if not single:
+        rows.sort(key=lambda row: (-row["middle"], row["name"]))
+    widths = [(levels.difference(row["high"] - row["low"]), row["high"] - row["low"], row["name"]) for row in rows]
+    widest = max(widths, key=lambda one: one[1])
+    alike = [name for text, _, name in widths if text == widest[0]]
+    title = (
+        f"{words.listed(alike)} varied the most: eight of ten values within {widest[0]}"
+        if len(alike) <= 3 and len(alike) < len(rows)
+        else f"Eight of ten values lie within {widest[0]} or less"
+    )
+    subtitle = (
+        f"{levels.name}, {unit(levels)}: bar = from the lowest to the highest tenth of the values, tick = median."
+    )
+    first = rows[0]
+    alt = f"Chart of {len(rows)} ranges: {title}; {first['name']} from {first['low_label']} to {first['high_label']}."
+    cells = [[row["name"], row["low_label"], level_text(levels, row["middle"]), row["high_label"]] for row in rows]
+    columns = ["Year" if single else levels.one.capitalize(), f"10{words.NBSP}%", "Median", f"90{words.NBSP}%"]
+    levels.found.figure("spread", title, subtitle, alt, level_figures.ranges(rows), columns, cells, "series")
+
+
+def _by_year(levels: Levels) -> list[tuple[str, list[float]]]:
+    level, found = levels.shown[0], dict[str, list[float]]()
+    for day, value in zip(level.periods, level.values, strict=True):
+        found.setdefault(day[:4], []).append(value)
+    whole = {year: values for year, values in found.items() if len(values) == PER_YEAR[levels.grain]}
+    return list(whole.items())[-MOST_YEARS:]
+
+
+def years(levels: Levels) -> None:
+    """Of a single course: each year's mean against the mean of all of them."""
+    if len(levels.shown) != 1:
+        return
+    groups = _by_year(levels)
+    means = [(year, sum(values) / len(values)) for year, values in groups]
+    if len(means) < 3:
+        return
+    centre = sum(value for _, value in means) / len(means)
+    values: list[dict[str, Any]] = [
+        {"name": year, "value": mean - centre, "label": levels.difference(mean - centre, plus=True), "tone": 0}
+        for year, mean in means
+    ]
+    texts = [row["label"] for row in values]
+    high = max(values, key=lambda row: row["value"])
+    low = min(values, key=lambda row: row["value"])
+    high["tone"], low["tone"] = (1, -1) if texts.count(high["label"]) == texts.count(low["label"]) == 1 else (0, 0)
+    title = f"{high['name']} was the highest of {words.spelled(len(values))} years, {low['name']} the lowest"
+    if not high["tone"]:
+        title = f"{words.spelled(len(values)).capitalize()} years lie {low['label']} to {high['label']} off their mean"
+    subtitle = (
+        f"Mean of {levels.name} in each complete year less the mean of these years,"
+        f" {level_text(levels, centre)}; {unit(levels)}."
+    )
+    alt = f"Bar chart of {len(values)} years: {title}; {high['label']} and {low['label']}."
+    cells = [[str(row["name"]), str(row["label"])] for row in values]
+    levels.found.figure(
+        "years", title, subtitle, alt, figures.diverging(values), ["Year", "Difference"], cells, "series"
+    )
+
+
+def distance(levels: Levels) -> None:
+    """How far each stands below the highest value it has had."""
+    gaps: list[tuple[str, float, str]] = []
+    for level in levels.shown:
+        values = levels.course(level).values
+        if values:
+            gap = (values[-1] / max(values) - 1) * 100 if levels.ratio else values[-1] - max(values)
+            gaps.append((level.name, gap, words.percent(gap) if levels.ratio else levels.difference(gap, plus=True)))
+    gaps.sort(key=lambda one: (-one[1], one[0]))
+    if len(gaps) < 2 or gaps[-1][1] == 0:
+        return
+    at_peak = [name for name, gap, _ in gaps if gap == 0]
+    furthest = [name for name, _, text in gaps if text == gaps[-1][2]]
+    values_of: list[dict[str, Any]] = [
+        {"name": name, "value": gap, "label": text, "tone": levels.tone(name)} for name, gap, text in gaps
+    ]
+    end = levels.span(levels.shown[0].periods[-1], brief=True)
+    far = words.listed(furthest) if len(furthest) <= 3 else f"{words.spelled(len(furthest))} {levels.many}"
+    title = (
+        f"{words.listed(at_peak)} at the highest value in {end}, {far} furthest below"
+        if at_peak and len(at_peak) <= 3
+        else f"{far[:1].upper()}{far[1:]} stood furthest below the highest value"
+    )
+    alt = f"Bar chart of {len(gaps)} distances: {title}; {gaps[0][2]} and {gaps[-1][2]}."
+    measured = "%" if levels.ratio else unit(levels)
+    such = "such mean" if levels.seasonal else "value"
+    subtitle = f"{levels.name}, {end}, against each one’s highest {such} in the file, {measured}."
+    columns = [levels.one.capitalize(), "Below the highest"]
+    cells = [[name, text] for name, _, text in gaps]
+    levels.found.figure(
+        "distance", title, subtitle, alt, figures.diverging(values_of), columns, cells, levels.query("series")
+    )
+
+
+def season(levels: Levels) -> dict[str, Any]:
+    """What is said of the season, and its chart where it is not weak; returns the tests' ground."""
+    found = levels.found
+    if levels.grain == "year":
+        found.say("The file has yearly figures: a season cannot be seen in them.")
+        return {}
+    typical = _typical(levels)
+    one = levels.season_of(typical) if typical else None
+    if one is None or typical is None:
+        found.say(
+            f"A season is not given: that takes at least three full cycles of {levels.grain}s with at most a tenth of"
+            " them missing."
+        )
+        return {}
+    base = 100.0 if levels.ratio else 0.0
+    best, worst = (pick(one.index, key=lambda part: one.index[part]) for pick in (max, min))
+    if one.index[best] - one.index[worst] <= 1e-9:
+        found.say(f"The {levels.grain}s of a year do not differ: there is no season.")
+        return {}
+    strength = found.fact(
+        "strength", one.strength, "number", words.number(one.strength, 2), "series", "seasonal strength F"
+    )
+    word = formulas.strength_word(one.strength)
+    facts: dict[str, Fact | str] = {"strength": strength}
+    ends = {}
+    for key, part in (("above", best), ("below", worst)):
+        off = one.index[part] - base
+        ends[key] = words.percent(off, plus=True) if levels.ratio else levels.difference(off, plus=True)
+        facts[key] = found.fact(f"season_{key}", off, "number", ends[key], "series", "seasonal index less the trend")
+    of = f"the median {levels.one}" if len(levels.shown) > 1 else levels.name
+    found.say(
+        f"The season of {of} is {word} (strength {{strength}} on a scale from 0 to 1): {_part(levels, best)} stands"
+        f" {{above}} off the trend, {_part(levels, worst)} {{below}}.",
+        **facts,
+    )
+    if word != "weak":
+        _season_chart(levels, one, typical, (best, worst), ends)
+    return {"word": word}
+
+
+def _part(levels: Levels, part: int, *, brief: bool = False) -> str:
+    return f"Q{part}" if levels.grain == "quarter" else words.MONTHS[part - 1][: 3 if brief else None]
+
+
+def _typical(levels: Levels) -> Level | None:
+    """The median of all in each period from the common start on in which all have a value."""
+    if len(levels.shown) == 1:
+        return levels.shown[0]
+    at: dict[str, list[float]] = {}
+    for level in levels.shown:
+        for day, value in zip(level.periods, level.values, strict=True):
+            at.setdefault(day, []).append(value)
+    days = sorted(day for day, values in at.items() if len(values) == len(levels.shown))
+    return Level("median", days, [median(at[day]) for day in days]) if days else None
+
+
+def _season_chart(
+    levels: Levels, one: formulas.Season, typical: Level, ends: tuple[int, int], written: Mapping[str, str]
+) -> None:
+    base = 100.0 if levels.ratio else 0.0
+
+    def label(value: float) -> str:
+        return words.number(value) if levels.ratio else levels.difference(value, plus=True).split(words.NBSP)[0]
+
+    medians: list[dict[str, Any]] = [
+        {"part": _part(levels, p, brief=True), "index": one.index[p], "label": label(one.index[p]), "marked": p in ends}
+        for p in sorted(one.index)
+    ]
+    series = consecutive(list(zip(typical.periods, typical.values, strict=True)), levels.grain)
+    days = series.days if series else typical.periods
+    singles = [
+        {"part": _part(levels, part_of(days[at], levels.grain), brief=True), "index": value, "year": days[at][:4]}
+        for at, _, value in one.single
+    ]
+    best, worst = ends
+    title = f"{_part(levels, best)} stands {written['above']} off the trend, {_part(levels, worst)} {written['below']}"
+    of = f"Median of {len(levels.shown)} {levels.many}" if len(levels.shown) > 1 else levels.name
+    scale = "index, 100 = trend" if levels.ratio else f"difference from the trend, {unit(levels)}"
+    subtitle = (
+        f"{of} per {levels.grain}: {scale}; bar = median, dot = one year. Strength {words.number(one.strength, 2)}."
+    )
+    if levels.ratio:
+        subtitle += " Axis not from zero."
+    cells = [[row["part"], row["label"]] for row in medians]
+    alt = f"Chart of {len(medians)} parts of the year: {title}."
+    spec = figures.seasonal(medians, singles, base)
+    columns = [levels.grain.capitalize(), "Index" if levels.ratio else "Difference"]
+    levels.found.figure("season", title, subtitle, alt, spec, columns, cells, "series")

@@ -1,0 +1,187 @@
+"""The traps of levels (temperatures, percentages, prices): seasons, ties, charts, bands.
+
+The figures are worked out by hand or by plain arithmetic beside the test, never taken from a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.nodes.market import confidence
+from holdfast.nodes.report.charts import draw
+from holdfast.nodes.report.document import Figure
+from tests.unit.fakes_market import facts, run_analyses, sections, text_of, write
+
+COURSE = [-2, -1, 3, 8, 13, 17, 19, 18, 14, 8, 3, -1]  # °C per month; their mean is 8.25
+Results = dict[str, dict[str, Any]]
+Analysed = Callable[..., Any]
+
+
+@pytest.fixture
+def analysed(tmp_path: Path) -> Analysed:
+    """Runs the whole plan on a table."""
+
+    async def run(header: str, rows: Sequence[Sequence[object]], only: Sequence[str] = ()) -> Results:
+        text = header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+        return await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=only)
+
+    return run
+
+
+def monthly(count: int, value: Callable[[int], float], name: str) -> list[tuple[object, ...]]:
+    return [(f"{2010 + i // 12}-{i % 12 + 1:02d}-01", name, round(value(i), 1)) for i in range(count)]
+
+
+def temperatures(months: int = 103) -> list[tuple[object, ...]]:
+    """From January 2010 to July 2018; each year is warmer than the last by 0.1 °C, in East by 0.2."""
+    rows = monthly(months, lambda i: COURSE[i % 12] + 0.1 * (i // 12), "West")
+    return rows + monthly(months, lambda i: COURSE[i % 12] + 2 + 0.2 * (i // 12), "East")
+
+
+def value(results: Results, fact: str) -> float:
+    return float(facts(results)[fact].value or 0)
+
+
+def figures(results: Results) -> dict[str, Figure]:
+    return {b.name: b for part in sections(results) for b in part.blocks if b.type == "figure"}
+
+
+async def test_a_strong_season_is_not_told_as_a_change(analysed: Analysed) -> None:
+    found = await analysed("date,region,temperature_c", temperatures())
+    # January 2010 to July 2018 would be +21.8; the first 12 months have a mean of 8.25, the last of 8.25 + 0.7 to
+    # July with five months (August to December) of 0.7 and seven of 0.8
+    west = 0.7 * 5 / 12 + 0.8 * 7 / 12
+    assert value(found, "competitor_analysis.change/West") == pytest.approx(west, abs=1e-9)
+    assert value(found, "competitor_analysis.change/East") == pytest.approx(2 * west, abs=1e-9)
+    text = text_of(found, "competitor_analysis")
+    assert "Compared are means of 12 months" in text
+    assert "between the mean of the 12 months to December 2010 and that of the 12 to July 2018" in text
+    assert "fell" not in text_of(found, "executive_summary")
+    assert value(found, "market_overview.first/West") == pytest.approx(8.25)
+
+
+async def test_the_query_of_a_mean_returns_it(analysed: Analysed) -> None:
+    found = await analysed("date,region,temperature_c", temperatures(), only=["competitor_analysis"])
+    query = facts(found)["competitor_analysis.first/West"].query
+    sql = next(q.sql for part in sections(found) for q in part.queries if q.id == query)
+    assert "ROWS BETWEEN 11 PRECEDING AND CURRENT ROW" in sql
+
+
+async def test_ends_in_other_months_without_a_strong_season_are_said(analysed: Analysed) -> None:
+    rows = [row for name in "AB" for row in monthly(54, lambda i: 100 + 3 * ((i * 7) % 11) + i, name)]
+    found = await analysed("date,symbol,price", rows, only=["competitor_analysis"])
+    assert "First and last value are of different months; the season is weak" in text_of(found, "competitor_analysis")
+    short = [row for name in "AB" for row in monthly(20, lambda i: 100 + i, name)]
+    found = await analysed("date,symbol,price", short, only=["competitor_analysis"])
+    assert "part of a change may be the season" in text_of(found, "competitor_analysis")
+
+
+async def test_a_season_of_temperatures_is_told_in_their_unit(analysed: Analysed) -> None:
+    found = await analysed("date,region,temperature_c", temperatures(108), only=["trends_analysis"])
+    # the trend adds 0.15 °C a year to the median of the two; July is 10.75 above the mean of 8.25
+    assert value(found, "trends_analysis.season_above") == pytest.approx(10.75, abs=0.1)
+    assert value(found, "trends_analysis.season_below") == pytest.approx(-10.25, abs=0.1)
+    assert "The season of the median region is strong" in text_of(found, "trends_analysis")
+
+
+@pytest.mark.parametrize("measure", ["temperature_c", "occupancy_pct", "score"])
+async def test_percentages_temperatures_and_scores_get_five_charts_and_more(analysed: Analysed, measure: str) -> None:
+    found = await analysed(f"date,region,{measure}", temperatures())
+    drawn = figures(found)
+    assert {"courses", "ranks", "change", "spread", "distance", "season", "bands"} >= set(drawn)
+    assert 5 <= len(drawn) <= 8
+    for figure in drawn.values():
+        assert "nan" not in figure.alt
+        assert "rebased" not in figure.name
+    assert draw(drawn["courses"]).png
+    assert draw(drawn["spread"]).png
+
+
+async def test_rates_of_many_over_years_get_a_panel_each(analysed: Analysed) -> None:
+    rows = [(2010 + y, f"R{j}", round(5 + j * 0.7 + ((y * 3 + j) % 5) * 0.2, 1)) for y in range(9) for j in range(7)]
+    found = await analysed("year,region,unemployment_rate", rows)
+    drawn = figures(found)
+    assert {"courses", "ranks", "change", "spread", "distance"} <= set(drawn)
+    assert "facet" in drawn["courses"].spec
+    assert draw(drawn["courses"]).png
+    assert drawn["change"].subtitle.startswith("Change of “unemployment_rate”, points")
+
+
+async def test_one_course_of_percentages_is_compared_with_itself(analysed: Analysed) -> None:
+    rows = [(day, v) for day, _, v in monthly(90, lambda i: 60 + COURSE[i % 12] + i // 12, "x")]
+    found = await analysed("date,humidity_pct", rows)
+    assert {"courses", "years", "spread", "season"} <= set(figures(found))
+    # seven complete years of 68.25 + 0 to 6: their mean is 71.25
+    assert figures(found)["years"].data.rows[0] == ["2010", "−3\u00a0points"]
+    assert figures(found)["years"].data.rows[-1] == ["2016", "+3\u00a0points"]
+
+
+async def test_levels_that_rose_alike_have_no_first(analysed: Analysed) -> None:
+    rows = [(2010 + y, name, 50 + 10 * j + 2 * y) for y in range(9) for j, name in enumerate(("East", "West", "North"))]
+    found = await analysed("year,region,occupancy_pct", rows)
+    text = "\n".join(text_of(found, part.id) for part in sections(found) if part.id != "method")
+    assert "All three rose alike, by 16\u00a0points from 2010 to 2018" in text
+    assert "All three regions rose from 2010 to 2018, all alike" in text
+    for claim in ("the most", "the least", "widest", "varied the most"):
+        assert claim not in text, claim
+
+
+async def test_a_part_of_those_alike_is_named_together(analysed: Analysed) -> None:
+    rows = [(2010 + y, n, 50 + (2 if n != "C" else 1) * y) for y in range(9) for n in "ABC"]
+    found = await analysed("year,region,occupancy_pct", rows)
+    assert "All three regions rose from 2010 to 2018, A and B the most" in text_of(found, "competitor_analysis")
+    assert "Two rose the most, alike, by 16\u00a0points" in text_of(found, "executive_summary")
+
+
+async def test_a_steady_season_of_one_percent_is_no_reason_to_time_stock(analysed: Analysed) -> None:
+    small = [10_000 + 50 * (i % 12 == 11) - 60 * (i % 12 == 0) + 10 * i for i in range(72)]
+    rows = [(f"{2010 + i // 12}-{i % 12 + 1:02d}-01", v) for i, v in enumerate(small)]
+    found = await analysed("date,sales", rows)
+    assert value(found, "trends_analysis.strength") > 0.64
+    assert value(found, "trends_analysis.season_swing") == pytest.approx(1.1, abs=0.1)
+    assert "Supplier: do not time stock by the season" in text_of(found, "recommendations")
+    assert "time stock for" not in text_of(found, "recommendations")
+    assert "Time stocks" not in text_of(found, "executive_summary")
+
+
+def test_a_band_that_held_few_values_makes_the_confidence_low() -> None:
+    sound = {"finding": "Outlook", "complete": True, "cycles": 9, "holds": True}
+    assert confidence.Grounds(**sound).level == "high"
+    assert confidence.Grounds(**sound, doubt="held too few").level == "medium"
+    assert confidence.Grounds(**sound, doubt="held too few", most="low").level == "low"
+    assert confidence.Grounds(**sound, most="medium").level == "medium"
+
+
+async def test_a_band_with_the_last_value_at_its_end_says_so(analysed: Analysed) -> None:
+    rows = [(2010 + y, name, 50 + 10 * j + 2 * y) for y in range(12) for j, name in enumerate("AB")]
+    found = await analysed("year,region,occupancy_pct", rows, only=["forecast"])
+    text = text_of(found, "forecast")
+    assert "The last value is one end of it: the past changes were all rises, or nearly all." in text
+    # two years ahead, four points; the last value is 72
+    assert (value(found, "forecast.low/A"), value(found, "forecast.high/A")) == (72, 76)
+    assert "widest" not in text
+
+
+async def test_bands_of_percentages_are_differences_with_the_decimals_of_the_file(analysed: Analysed) -> None:
+    rows = [row for name, base in (("A", 5), ("B", 50)) for row in monthly(60, lambda i, b=base: b + i % 2, name)]
+    found = await analysed("date,region,occupancy_pct", rows, only=["forecast"])
+    assert found["forecast"]["forecast"]["wide"] is False  # twelve months on, each stands where it stood
+    assert "No band has a width" in text_of(found, "forecast")
+
+
+async def test_a_forecast_at_the_end_of_its_band_says_so(analysed: Analysed) -> None:
+    rows = [(2000 + y, 1000 + 50 * (y % 4 == 3) + 40 * y) for y in range(20)]
+    found = await analysed("year,units", rows, only=["forecast"])
+    low, mid, high = (facts(found)[f"forecast.{key}"].text for key in ("low", "value", "high"))
+    assert ("The forecast is the" in text_of(found, "forecast")) == (mid in (low, high) and low != high)
+
+
+async def test_a_watch_date_is_never_of_high_confidence(analysed: Analysed) -> None:
+    rows = [(2011 + i, n, v) for i in range(7) for n, v in (("A", 600 - 20 * i), ("B", 300 + 20 * i), ("C", 100))]
+    found = await analysed("year,make,units", rows)
+    assert "watch A and B, which may change places by 2019" in text_of(found, "recommendations")
+    assert confidence.tests_in(list(found.values()))["crossing"].level == "medium"
