@@ -29,7 +29,7 @@ from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
 
 MODES = ("drain", "step", "now")  # from the mildest to the strictest
-PERSON, PARENT, SYSTEM, HOLDS = "person", "parent", "system", "holds"
+PERSON, PARENT, BUDGET, SYSTEM, HOLDS = "person", "parent", "budget", "system", "holds"
 WAITS = (TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED)
 
 

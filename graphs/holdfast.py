@@ -35,7 +35,6 @@ from holdfast.graphs.runner import Launch, Runner
 from holdfast.graphs.settings import database_path, pause_resume_on
 from holdfast.graphs.task import Task, snapshot
 from holdfast.graphs.view import ALL, View, Wanted, of_row, view
-from holdfast.nodes.context import TaskContext
 from holdfast.nodes.orchestration import answer, create_task
 from holdfast.nodes.plan import Plan
 from holdfast.nodes.registry import REGISTRY, Registry
@@ -328,7 +327,7 @@ class Holdfast:
     @property
     def has_model(self) -> bool:
         """Whether a language model plans and works here; without one the built-in rules do."""
-        return TaskContext.model is not None
+        return self.services.calls is not None
 
     def listen(self, listener: Listener) -> None:
         """Passes live news (progress, tokens) of this process's tasks to ``listener``."""

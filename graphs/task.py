@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from holdfast.checkpoints import questions, results, subtasks, tasks
+from holdfast.checkpoints import questions, results, spend, subtasks, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import HoldfastError, UnknownSubtask
 from holdfast.checkpoints.events import timestamp
@@ -171,7 +171,7 @@ def snapshot(database: Database, db: sqlite3.Connection, task_id: str, *, eager:
         pause_reason=stop.get("reason"),
         questions=questions.pending(db, row.number),
         artifacts=tasks.artifacts(db, row.number),
-        usage={"input_tokens": 0, "output_tokens": 0, "cost": 0.0, "estimated": False},
+        usage=asdict(spend.total(db, row.number)),
         error=row.error,
         options=row.options,
         last_seq=row.last_seq,

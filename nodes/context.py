@@ -15,10 +15,13 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from holdfast.checkpoints.errors import BadInput, StepRepeated
 from holdfast.checkpoints.questions import Asked, require_sound
+
+if TYPE_CHECKING:
+    from holdfast.nodes.models.model import Model
 
 StepFunction = Callable[[], Any] | Callable[[], Awaitable[Any]]
 _logger = logging.getLogger("holdfast.task")
@@ -81,13 +84,12 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
 class TaskContext:
     """Handed to each body; valid while that body runs."""
 
-    model: Any = None  # a LangChain chat model, when one is set
-
     def __init__(
         self, task_id: str, subtask_id: str, attempt: int, effects: Effects, uncertain: Uncertain = "repeat"
     ) -> None:
         self.task_id, self.subtask_id, self.attempt = task_id, subtask_id, attempt
         self._effects, self._uncertain = effects, uncertain
+        self.model: Model | None = None  # where one is set
         self._used: set[str] = set()
         self._limit: tuple[float, asyncio.Timeout] | None = None
 

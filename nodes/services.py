@@ -17,6 +17,7 @@ from holdfast.nodes.registry import Registry
 
 if TYPE_CHECKING:
     from holdfast.nodes.flight import Flight
+    from holdfast.nodes.models.calls import Calls
 
 _lease: contextvars.ContextVar[Lease | None] = contextvars.ContextVar("holdfast_lease", default=None)
 Listener = Callable[[dict[str, Any]], None]
@@ -47,6 +48,7 @@ class Services:
     registry: Registry
     fly: Callable[[Flight], Awaitable[None]]
     workers: int = 8
+    calls: Calls | None = None  # of the model that is set
     clock: Callable[[], float] = time.time
     leaving: bool = False  # this process hands over: nothing is begun any more
     at_work: dict[str, Supervised] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.flight import Durable, Flight, recorded
+from holdfast.nodes.models.model import Model
 from holdfast.nodes.registry import TaskType
 from holdfast.nodes.scheduler import (
     Ask,
@@ -259,6 +260,8 @@ class Shift:
         effects = Durable(self._services, self._lease, self._task, subtask, known)
         kind = self._services.registry.get(row.type)
         context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects, kind.uncertain)
+        if self._services.calls:
+            context.model = Model(self._services.calls, effects, context.step)
         bodies = await self._inputs(row)
         inputs = {name: json.loads(body) for name, body in bodies.items()}
         flight = Flight(kind, row.spec, inputs, context, self._inbox.put_nowait, self._loop.create_future())

@@ -1,0 +1,34 @@
+"""What each fault of an attempt leads to: another attempt, a pause of the task, or the subtask's failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, auto
+
+from holdfast.nodes.models.types import Kind
+
+
+class Treatment(Enum):
+    """RETRY within the call's time, then as PAUSE; PAUSE the task (stop ``system``); FAIL the step."""
+
+    RETRY = auto()
+    PAUSE = auto()
+    FAIL = auto()
+
+
+TREATMENT: Mapping[Kind, Treatment] = {
+    Kind.RATE_LIMITED: Treatment.RETRY,
+    Kind.SERVER_ERROR: Treatment.RETRY,
+    Kind.UNREACHABLE: Treatment.RETRY,
+    Kind.TIMED_OUT: Treatment.RETRY,
+    Kind.CUT_OFF: Treatment.RETRY,
+    Kind.MALFORMED: Treatment.RETRY,
+    Kind.EMPTY: Treatment.RETRY,
+    Kind.TOO_LARGE: Treatment.RETRY,
+    Kind.TRUNCATED: Treatment.FAIL,  # the caller may ask for less
+    Kind.CONTEXT_FULL: Treatment.FAIL,
+    Kind.DECLINED: Treatment.FAIL,
+    Kind.UNAUTHORIZED: Treatment.PAUSE,
+    Kind.NO_SUCH_MODEL: Treatment.PAUSE,
+    Kind.BAD_REQUEST: Treatment.FAIL,
+}

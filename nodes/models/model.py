@@ -1,0 +1,70 @@
+"""``ctx.model``: a model as a task type uses it, each call of which is one durable step."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+from holdfast.checkpoints.spend import Spent
+from holdfast.nodes.models.calls import Calls, Unavailable
+from holdfast.nodes.models.types import Reply, Request
+
+Step = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+class Purse(Protocol):
+    """Pays for a subtask's calls, durably, and passes their text on live."""
+
+    async def reserve(self, step: str, model: str, most: Spent) -> int: ...
+    async def settle(self, step: str, attempt: int, spent: Spent) -> None: ...
+    async def suspend(self, reason: str) -> NoReturn: ...
+    def token(self, step: str, text: str) -> None: ...
+
+
+class Model:
+    """The model that is set, for one subtask; ``step`` is its context's."""
+
+    def __init__(self, calls: Calls, purse: Purse, step: Step) -> None:
+        self._calls, self._purse, self._step = calls, purse, step
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._calls.settings.name
+
+    async def complete(self, step: str, request: Request) -> Reply:
+        """The answer, recorded under ``step``: a run that is resumed takes it from there and pays nothing.
+
+        Raises Fault for what another try would not mend.  Where the model cannot be had, or a budget would be passed,
+        the task pauses and the body ends here; it starts again after the resume.
+        """
+        account = _Account(self._purse, step)
+
+        async def call() -> dict[str, Any]:
+            try:
+                return (await self._calls.answer(request, account)).to_json()
+            except Unavailable as why:
+                await self._purse.suspend(str(why))
+
+        return Reply.of(await self._step(step, call))
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Pays for one step."""
+
+    purse: Purse
+    step: str
+
+    async def reserve(self, model: str, most: Spent) -> int:
+        """Ends the body where a budget would be passed."""
+        return await self.purse.reserve(self.step, model, most)
+
+    async def settle(self, attempt: int, spent: Spent) -> None:
+        """Records what it did cost."""
+        await self.purse.settle(self.step, attempt, spent)
+
+    def token(self, text: str) -> None:
+        """Passes text on live."""
+        self.purse.token(self.step, text)

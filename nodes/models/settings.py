@@ -1,0 +1,40 @@
+"""Which model is used, where it answers, what it costs, and how much of it may be used in a minute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+OPENAI = "https://api.openai.com/v1"
+TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars for a million tokens in and out."""
+
+    input: float
+    output: float
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """What a call costs."""
+        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """One model; ``key`` is never shown.  ``timeout`` is for a call in all, every attempt together."""
+
+    name: str
+    base_url: str = OPENAI
+    key: str = field(default="", repr=False)
+    timeout: float = TIMEOUT_SECONDS
+    price: Price | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether what is sent stays on this machine."""
+        from urllib.parse import urlsplit  # noqa: PLC0415
+
+        return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
