@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from holdfast.checkpoints.errors import AlreadyAnswered, BadInput, InvalidAnswer, UnknownQuestion
 
-Kind = Literal["input", "approval", "failure"]
+Kind = Literal["input", "approval", "failure", "budget"]
 COLUMNS = (
     "id, subtask, key, kind, prompt, schema, fallback, deadline, asked_at, answer, answered_at IS NOT NULL, answered_by"
 )

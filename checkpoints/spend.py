@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ def reserve(
     step: str,
     model: str,
     most: Spent,
-    limits: Mapping[str, float],
+    limits: Mapping[str, Any],
     now: float,
 ) -> int | None:
     """Sets aside what a call costs at most; the number of the attempt, or None if that would pass a limit.
@@ -65,6 +65,24 @@ def settle(db: sqlite3.Connection, task: int, subtask: str, step: str, attempt: 
             task, subtask, step, attempt,
         ),
     )  # fmt: skip
+
+
+def by_subtask(db: sqlite3.Connection, task: int) -> dict[str, float]:
+    """Dollars of each subtask that has spent or reserved any."""
+    return dict(db.execute("SELECT subtask, sum(cost) FROM spend WHERE task = ? GROUP BY subtask", (task,)).fetchall())
+
+
+def to_finish(done: Iterable[tuple[str, float]], ahead: Iterable[tuple[str, float]]) -> float | None:
+    """Dollars that the rest of a plan is expected to cost; None while nothing is known of any of its types.
+
+    ``done`` has type and dollars of what has completed, ``ahead`` type and dollars so far of what has not: each is
+    expected to come to the mean of its type.
+    """
+    known: dict[str, list[float]] = {}
+    for kind, cost in done:
+        known.setdefault(kind, []).append(cost)
+    expected = [max(sum(some) / len(some) - cost, 0.0) for kind, cost in ahead if (some := known.get(kind))]
+    return sum(expected) if expected else None
 
 
 def total(db: sqlite3.Connection, task: int, subtask: str | None = None) -> Spent:

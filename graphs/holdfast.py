@@ -141,12 +141,14 @@ class Holdfast:
         approve: bool = False,
         yes: bool = False,
         reuse: str | None = None,
+        budget: Mapping[str, float] | None = None,
         sender: Sender = SOMEBODY,
     ) -> Task:
         """Records a new task and begins to work on it; raises BadInput or InvalidPlan before anything is recorded.
 
-        ``reuse`` names a task whose results are taken for subtasks with equal type, parameters and inputs; ``sender``
-        is whose task it is, and the message that began it.
+        ``budget`` has limits for ``cost`` (dollars), ``tokens`` and ``seconds`` at work: before one is passed the task
+        pauses and asks.  ``reuse`` names a task whose results are taken for subtasks with equal type, parameters and
+        inputs; ``sender`` is whose task it is, and the message that began it.
         """
         fields = {
             "data": [_absolute(path) for path in data],
@@ -157,6 +159,7 @@ class Holdfast:
             "on_failure": on_failure,
             "approve": approve,
             "yes": yes,
+            "budget": budget,
             "reuse": reuse and await self.database.aread(lambda db: tasks.resolve(db, reuse)),
         }
         return await asyncio.shield(self._create(goal, fields, sender))

@@ -32,6 +32,10 @@ Uncertain = Literal["repeat", "ask", "fail"]
 UNCERTAIN = {"oneOf": [{"enum": ["repeat", "fail"]}, {"type": "object", "required": ["value"]}]}
 
 
+class WorkStopped(Exception):
+    """Ends a body at its next step because the task was stopped; a body lets it pass."""
+
+
 class Unanswered(Exception):
     """Ends a body whose question has no answer yet; it starts again with the answer.  A body lets it pass."""
 

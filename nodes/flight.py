@@ -8,33 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import mimetypes
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
 from langgraph.errors import GraphBubbleUp
 
-from holdfast.checkpoints import control, events, messages, questions, results, spend, subtasks, tasks
+from holdfast.checkpoints import events, messages, questions, results, subtasks, tasks
 from holdfast.checkpoints.errors import (
     BadInput,
     DataCorrupt,
     HandedOver,
     HoldfastError,
-    IllegalMove,
     LeaseLost,
     StoreError,
 )
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.files import hand_out
 from holdfast.checkpoints.leases import Lease
-from holdfast.checkpoints.spend import Spent
 from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
-from holdfast.nodes.context import Artifact, Record, TaskContext, Unanswered
+from holdfast.nodes.context import Artifact, Record, TaskContext, Unanswered, WorkStopped
 from holdfast.nodes.registry import TaskType, require_json
 from holdfast.nodes.scheduler import Asked, Completed, Event, Failed, Stopped
 from holdfast.nodes.services import Services
@@ -49,13 +46,8 @@ class Recorded:
     begun: dict[str, float]  # steps without a receipt, and when they were begun
 
 
-log = logging.getLogger("holdfast")
 MOST = 2000  # characters of an error that are kept
 _SECRET = re.compile(r"\bsk-[\w-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|(?<=Bearer )\S+")
-
-
-class WorkStopped(Exception):
-    """Ends a body at its next step because the task was stopped; a body lets it pass."""
 
 
 @dataclass(slots=True, eq=False)
@@ -217,50 +209,6 @@ class Durable:
 
         await self._services.database.awrite(record, self._lease)
         return Artifact(name=row.name, media_type=row.media_type, path=row.path, sha256=row.sha256, bytes=row.bytes)
-
-    async def reserve(self, step: str, model: str, most: Spent) -> int:
-        """Commits what a call may cost at most; stops the task where its budget would be passed."""
-        now, task, limits = self._services.clock(), self._lease.task, self._task.options.get("budget") or {}
-        attempt = await self._services.database.awrite(
-            lambda db: spend.reserve(db, task, self._subtask, self.known_step(step), model, most, limits, now),
-            self._lease,
-        )
-        if attempt is None:
-            await self.suspend("the budget is used up", control.BUDGET)
-        return attempt
-
-    async def settle(self, step: str, attempt: int, spent: Spent) -> None:
-        """Commits what a call did cost, and tells it."""
-        now, task, name = self._services.clock(), self._lease.task, self.known_step(step)
-        data = {
-            "step": name,
-            "input_tokens": spent.input_tokens,
-            "output_tokens": spent.output_tokens,
-            "cost": spent.cost,
-            "estimated": spent.estimated,
-        }
-
-        def write(db: Any) -> None:
-            spend.settle(db, task, self._subtask, name, attempt, spent)
-            events.append(db, task, [News("usage", self._subtask, data)], now)
-
-        await self._services.database.awrite(write, self._lease)
-
-    async def suspend(self, reason: str, who: str = control.SYSTEM) -> NoReturn:
-        """Pauses the task, letting steps in flight end, and ends this body."""
-        now = self._services.clock()
-        try:
-            await self._services.database.awrite(
-                lambda db: control.pause(db, self._task.id, now, who=who, mode="step", reason=reason), self._lease
-            )
-        except IllegalMove:
-            log.debug("task %s cannot be paused now", self._task.id, exc_info=True)
-        self._services.look(self._task.id)
-        raise WorkStopped
-
-    def token(self, step: str, text: str) -> None:
-        """Tells listeners, now."""
-        self._services.tell(self._task.id, self._subtask, "token", {"step": step, "text": text})
 
     def progress(self, done: float, total: float) -> None:
         """Tells listeners, now."""

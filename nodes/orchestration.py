@@ -52,6 +52,7 @@ OPTIONS = (
     "approve",
     "yes",
     "reuse",
+    "budget",
 )  # of Input, kept in the task's row
 
 

@@ -18,6 +18,7 @@ from holdfast.nodes.registry import Registry
 if TYPE_CHECKING:
     from holdfast.nodes.flight import Flight
     from holdfast.nodes.models.calls import Calls
+    from holdfast.nodes.models.purse import Outstanding
 
 _lease: contextvars.ContextVar[Lease | None] = contextvars.ContextVar("holdfast_lease", default=None)
 Listener = Callable[[dict[str, Any]], None]
@@ -49,6 +50,7 @@ class Services:
     fly: Callable[[Flight], Awaitable[None]]
     workers: int = 8
     calls: Calls | None = None  # of the model that is set
+    outstanding: dict[int, Outstanding] = field(default_factory=dict)  # calls under way, by task
     clock: Callable[[], float] = time.time
     leaving: bool = False  # this process hands over: nothing is begun any more
     at_work: dict[str, Supervised] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from holdfast.checkpoints import control, events, subtasks, tasks
+from holdfast.checkpoints import budget, control, events, subtasks, tasks
 from holdfast.checkpoints.errors import BadInput, DataCorrupt, HandedOver
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
@@ -28,6 +28,7 @@ from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.flight import Durable, Flight, recorded
 from holdfast.nodes.models.model import Model
+from holdfast.nodes.models.purse import Purse
 from holdfast.nodes.registry import TaskType
 from holdfast.nodes.scheduler import (
     Ask,
@@ -261,7 +262,8 @@ class Shift:
         kind = self._services.registry.get(row.type)
         context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects, kind.uncertain)
         if self._services.calls:
-            context.model = Model(self._services.calls, effects, context.step)
+            purse = Purse(self._services, self._lease, self._task, subtask)
+            context.model = Model(self._services.calls, purse, context.step)
         bodies = await self._inputs(row)
         inputs = {name: json.loads(body) for name, body in bodies.items()}
         flight = Flight(kind, row.spec, inputs, context, self._inbox.put_nowait, self._loop.create_future())
@@ -310,12 +312,22 @@ class Shift:
             for row in changed:
                 self._follow(row)
             self._obey(_mode(task, self.handed_over))
+            if (task.options.get("budget") or {}).get("seconds") is not None:
+                await self._services.database.awrite(self._mind_the_time, self._lease)
             try:
                 async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 may swallow a cancel
                     await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
+
+    def _mind_the_time(self, db: sqlite3.Connection) -> None:
+        """Pauses a task that has been at work for as long as it may."""
+        now = self._services.clock()
+        task = tasks.get(db, self._task.id)
+        if task.state == TaskState.WORKING and budget.is_late(db, task.number, now):
+            control.overspend(db, task.id, None, now)
+            self.look()
 
     def _look(self, db: sqlite3.Connection) -> tuple[TaskRow, list[SubtaskRow]]:
         """The task, and the subtasks to which something was done since the last look, as they stand now."""

@@ -24,6 +24,7 @@ class Account(Protocol):
 
     async def reserve(self, model: str, most: Spent) -> int: ...  # raises WorkStopped where a budget would be passed
     async def settle(self, attempt: int, spent: Spent) -> None: ...
+    def leave(self, attempt: int) -> None: ...
     def token(self, text: str) -> None: ...
 
 
@@ -63,6 +64,9 @@ class Calls:
                 if treatment is Treatment.PAUSE or tried == ATTEMPTS or monotonic() + wait > until:
                     raise Unavailable(str(fault)) from fault
                 await asyncio.sleep(wait)
+            except BaseException:
+                account.leave(attempt)
+                raise
             else:
                 await account.settle(attempt, self.cost(reply.tokens))
                 return reply

@@ -31,4 +31,5 @@ TREATMENT: Mapping[Kind, Treatment] = {
     Kind.UNAUTHORIZED: Treatment.PAUSE,
     Kind.NO_SUCH_MODEL: Treatment.PAUSE,
     Kind.BAD_REQUEST: Treatment.FAIL,
+    Kind.OVER_BUDGET: Treatment.FAIL,
 }

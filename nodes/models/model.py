@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any
 
 from holdfast.checkpoints.spend import Spent
 from holdfast.nodes.models.calls import Calls, Unavailable
+from holdfast.nodes.models.purse import Purse
 from holdfast.nodes.models.types import Reply, Request
 
 Step = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
-
-
-class Purse(Protocol):
-    """Pays for a subtask's calls, durably, and passes their text on live."""
-
-    async def reserve(self, step: str, model: str, most: Spent) -> int: ...
-    async def settle(self, step: str, attempt: int, spent: Spent) -> None: ...
-    async def suspend(self, reason: str) -> NoReturn: ...
-    def token(self, step: str, text: str) -> None: ...
 
 
 class Model:
@@ -64,6 +56,10 @@ class _Account:
     async def settle(self, attempt: int, spent: Spent) -> None:
         """Records what it did cost."""
         await self.purse.settle(self.step, attempt, spent)
+
+    def leave(self, attempt: int) -> None:
+        """The call was broken off."""
+        self.purse.leave(self.step, attempt)
 
     def token(self, text: str) -> None:
         """Passes text on live."""

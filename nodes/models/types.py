@@ -86,6 +86,7 @@ class Kind(StrEnum):
     UNAUTHORIZED = "unauthorized"
     NO_SUCH_MODEL = "no_such_model"
     BAD_REQUEST = "bad_request"
+    OVER_BUDGET = "over_budget"  # and the task is to finish without the model
 
 
 class Fault(Exception):

@@ -32,6 +32,7 @@ class Entry:
     ended: float | None = None
     error: str | None = None
     done: float | None = None
+    cost: float = 0.0  # dollars
 
     @property
     def seconds(self) -> float | None:
@@ -57,6 +58,7 @@ class Board:
         self.counts: Counter[str] = Counter()
         self.running: dict[str, None] = {}  # in the order of their start
         self.recent: deque[str] = deque(maxlen=RECENT)  # the last that ended, newest first
+        self.cost, self.budget = 0.0, task.budget.get("cost")  # dollars
         self.asked: dict[str, str] = {}  # open questions, and who asks
         self._asked_before: set[str] = set()
         self.seq = 0
@@ -95,6 +97,10 @@ class Board:
                 self.asked.clear()
         elif kind == "question":
             self._question(event, what)
+        elif kind == "usage":
+            self.cost += event.data["cost"]
+            if event.subtask in self.entries:
+                self.entries[event.subtask].cost += event.data["cost"]
         elif kind == "subtask" and event.subtask and event.subtask.startswith("@"):
             self.planning = what == SubtaskState.RUNNING
         elif kind == "subtask" and event.subtask in self.entries and what in SUBTASK_STATES:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from holdfast.checkpoints.spend import to_finish
 from holdfast.checkpoints.states import SETTLED, SubtaskState, TaskState
 from holdfast.cli.board import Board, Entry
-from holdfast.cli.text import SYMBOLS, clean, count, cut, duration, row, symbol, words
+from holdfast.cli.text import SYMBOLS, clean, count, cut, duration, money, row, symbol, words
 
 MARGIN = 7  # lines that are not the plan: head, bar, gaps, foot and the cursor's
 WIDEST = 104  # cells; further apart, a name and its time are hard to read as one line
@@ -83,9 +84,22 @@ def _head(board: Board, width: int, elapsed: float, left: float | None) -> list[
     ]
     if left is not None and board.state == TaskState.WORKING:
         parts.append(Text(f"about {duration(left)} left"))
+    if board.cost or board.budget is not None:
+        parts.append(Text(_money(board)))
     status = Text("   ").join(parts)
     status.truncate(width, overflow="ellipsis")
     return [Text(cut(clean(board.goal), width), "bold"), status, _bar(board, min(width, 72))]
+
+
+def _money(board: Board) -> str:
+    """What is spent, of how much, and what the rest is expected to cost."""
+    entries = board.entries.values()
+    rest = to_finish(
+        [(one.type, one.cost) for one in entries if one.state == SubtaskState.COMPLETED],
+        [(one.type, one.cost) for one in entries if one.state not in SETTLED],
+    )
+    limit = f" of {money(board.budget)}" if board.budget is not None else ""
+    return money(board.cost) + limit + (f", about {money(rest)} to finish" if rest and board.cost else "")
 
 
 def _bar(board: Board, width: int) -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ class Wishes:
     approve: bool = False
     yes: bool = False
     reuse: str | None = None
+    budget: Mapping[str, float] | None = None
     types: Sequence[str] = ()
 
 
@@ -61,6 +62,7 @@ def ready(wishes: Wishes, *, elsewhere: bool = False) -> dict[str, Any]:
         "on_question": wishes.on_question,
         "on_failure": wishes.on_failure,
         "approve": wishes.approve,
+        "budget": wishes.budget,
         "yes": wishes.yes,
         "reuse": wishes.reuse,
     }

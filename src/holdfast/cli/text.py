@@ -93,6 +93,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def money(dollars: float) -> str:
+    """``$0.0042``, ``$1.35``, ``$1,200.00``."""
+    return f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
+
+
 def near(path: str) -> str:
     """A path as it is typed from here."""
     try:

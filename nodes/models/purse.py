@@ -1,0 +1,132 @@
+"""Who pays: a subtask's calls are reserved before and settled after, within the budget of its task."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from holdfast.checkpoints import budget, control, events, spend
+from holdfast.checkpoints.errors import IllegalMove
+from holdfast.checkpoints.events import News
+from holdfast.checkpoints.leases import Lease
+from holdfast.checkpoints.spend import Spent
+from holdfast.checkpoints.tasks import TaskRow
+from holdfast.nodes.context import WorkStopped
+from holdfast.nodes.models.types import Fault, Kind
+
+if TYPE_CHECKING:
+    from holdfast.nodes.services import Services
+
+log = logging.getLogger("holdfast")
+OVER = "the budget is used up, and the task is to finish without the model"
+
+
+class Outstanding:
+    """The calls of one task in this process that are reserved and not settled."""
+
+    def __init__(self) -> None:
+        self._calls: set[tuple[str, str, int]] = set()
+        self._settled = asyncio.Event()
+        self.version = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, *call: Any) -> None:
+        """Counts a call; from any thread."""
+        self._calls.add(call)
+
+    def discard(self, *call: Any) -> None:
+        """A call has ended: who waits for room looks again."""
+        self._calls.discard(call)
+        self.version += 1
+        self._settled.set()
+        self._settled = asyncio.Event()
+
+    async def changed(self, since: int) -> None:
+        """Waits until a call has ended after that version."""
+        if self.version == since:
+            await self._settled.wait()
+
+
+class Purse:
+    """Pays for one subtask."""
+
+    def __init__(self, services: Services, lease: Lease, task: TaskRow, subtask: str) -> None:
+        self._services, self._lease, self._task, self._subtask = services, lease, task, subtask
+        self._outstanding = services.outstanding.setdefault(task.number, Outstanding())
+
+    async def reserve(self, step: str, model: str, most: Spent) -> int:
+        """Commits what a call may cost at most; the number of the attempt.
+
+        Where that would pass the budget it waits for the calls under way, which may turn out cheaper.  If there are
+        none, the task pauses and asks, and this raises WorkStopped, or Fault where it is to finish without the model.
+        """
+        now, outstanding = self._services.clock(), self._outstanding
+
+        def reserve(db: Any) -> int | str:
+            limits = budget.limits_of(db, self._task.number)
+            if limits.get("over") == budget.FINISH:
+                return "finish"
+            if attempt := spend.reserve(db, self._task.number, self._subtask, step, model, most, limits, now):
+                outstanding.add(self._subtask, step, attempt)
+                return attempt
+            if outstanding:
+                return "wait"
+            control.overspend(db, self._task.id, most, now)
+            return "stop"
+
+        while True:
+            seen = outstanding.version
+            match await self._services.database.awrite(reserve, self._lease):
+                case "wait":
+                    await outstanding.changed(seen)
+                case "finish":
+                    raise Fault(Kind.OVER_BUDGET, OVER)
+                case "stop":
+                    self._services.look(self._task.id)
+                    raise WorkStopped
+                case attempt:
+                    return int(attempt)
+
+    async def settle(self, step: str, attempt: int, spent: Spent) -> None:
+        """Commits what a call did cost, and tells it."""
+        now, task = self._services.clock(), self._task.number
+        data = {
+            "step": step,
+            "input_tokens": spent.input_tokens,
+            "output_tokens": spent.output_tokens,
+            "cost": spent.cost,
+            "estimated": spent.estimated,
+        }
+
+        def write(db: Any) -> None:
+            spend.settle(db, task, self._subtask, step, attempt, spent)
+            events.append(db, task, [News("usage", self._subtask, data)], now)
+
+        try:
+            await self._services.database.awrite(write, self._lease)
+        finally:
+            self.leave(step, attempt)
+
+    def leave(self, step: str, attempt: int) -> None:
+        """A call was broken off: it may have been paid, so what was reserved stays counted."""
+        self._outstanding.discard(self._subtask, step, attempt)
+
+    async def suspend(self, reason: str) -> NoReturn:
+        """Pauses the task, letting steps in flight end, and ends this body."""
+        now = self._services.clock()
+        try:
+            await self._services.database.awrite(
+                lambda db: control.pause(db, self._task.id, now, who=control.SYSTEM, mode="step", reason=reason),
+                self._lease,
+            )
+        except IllegalMove:
+            log.debug("task %s cannot be paused now", self._task.id, exc_info=True)
+        self._services.look(self._task.id)
+        raise WorkStopped
+
+    def token(self, step: str, text: str) -> None:
+        """Tells listeners, now."""
+        self._services.tell(self._task.id, self._subtask, "token", {"step": step, "text": text})
