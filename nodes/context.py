@@ -22,6 +22,7 @@ from holdfast.checkpoints.questions import Asked, require_sound
 
 if TYPE_CHECKING:
     from holdfast.nodes.models.model import Model
+    from holdfast.nodes.registry import Registry
 
 StepFunction = Callable[[], Any] | Callable[[], Awaitable[Any]]
 _logger = logging.getLogger("holdfast.task")
@@ -94,6 +95,7 @@ class TaskContext:
         self.task_id, self.subtask_id, self.attempt = task_id, subtask_id, attempt
         self._effects, self._uncertain = effects, uncertain
         self.model: Model | None = None  # where one is set
+        self.registry: Registry | None = None  # the types that a plan may have
         self._used: set[str] = set()
         self._limit: tuple[float, asyncio.Timeout] | None = None
 

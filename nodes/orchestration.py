@@ -117,7 +117,7 @@ async def create_task(
         if task is None:
             task = tasks.create(db, goal, options, now, task_id=task_id, context_id=context_id, owner=owner)
             if checked:
-                _store_plan(db, task, checked, now)
+                _store_plan(db, task, checked, {"by": "author"}, now)
             also(db, task)
         return tasks.get(db, task.id)
 
@@ -305,10 +305,12 @@ async def _adopt(services: Services, task: TaskRow, lease: Lease, number: int) -
     if "rejected" in made:
         return await _move(services, task, lease, TaskEvent.REJECT, error=made["rejected"])
     try:
-        checked = Plan.parse(made).checked(services.registry)
+        checked = Plan.parse({"subtasks": made["subtasks"]}).checked(services.registry)
     except BadInput as error:
         return await _move(services, task, lease, TaskEvent.FAIL, error=str(error))
-    await services.database.awrite(lambda db: _store_plan(db, task, checked, services.clock()), lease)
+    await services.database.awrite(
+        lambda db: _store_plan(db, task, checked, made.get("by", {}), services.clock()), lease
+    )
     return await services.task(task.id)
 
 
@@ -320,10 +322,11 @@ def _require_options(fields: Mapping[str, Any]) -> None:
         raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _store_plan(db: sqlite3.Connection, task: TaskRow, plan: Plan, now: float) -> None:
+def _store_plan(db: sqlite3.Connection, task: TaskRow, plan: Plan, by: Mapping[str, Any], now: float) -> None:
+    """Stores a plan; ``by`` says who made it: the task's author, the rules, or which model, and why not another."""
     subtasks.insert(db, task.number, [subtask.compact() for subtask in plan.subtasks])
     revision = tasks.next_revision(db, task.number)
-    news = News("plan.made", data={"revision": revision, "subtasks": len(plan.subtasks)})
+    news = News("plan.made", data={"revision": revision, "subtasks": len(plan.subtasks), **by})
     events.append(db, task.number, [news], now)
 
 

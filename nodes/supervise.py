@@ -261,6 +261,7 @@ class Shift:
         effects = Durable(self._services, self._lease, self._task, subtask, known)
         kind = self._services.registry.get(row.type)
         context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects, kind.uncertain)
+        context.registry = self._services.registry
         if self._services.calls:
             purse = Purse(self._services, self._lease, self._task, subtask)
             context.model = Model(self._services.calls, purse, context.step)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.checkpoints.spend import Spent
+from holdfast.nodes.models.abilities import Abilities
 from holdfast.nodes.models.calls import Calls, Unavailable
 from holdfast.nodes.models.purse import Purse
 from holdfast.nodes.models.types import Reply, Request
@@ -24,6 +25,10 @@ class Model:
     def name(self) -> str:
         """The model's name."""
         return self._calls.settings.name
+
+    async def abilities(self) -> Abilities:
+        """What the endpoint can do."""
+        return getattr(self._calls.endpoint, "abilities", Abilities())
 
     async def complete(self, step: str, request: Request) -> Reply:
         """The answer, recorded under ``step``: a run that is resumed takes it from there and pays nothing.
