@@ -24,12 +24,14 @@ TREATMENT: Mapping[Kind, Treatment] = {
     Kind.CUT_OFF: Treatment.RETRY,
     Kind.MALFORMED: Treatment.RETRY,
     Kind.EMPTY: Treatment.RETRY,
-    Kind.TOO_LARGE: Treatment.RETRY,
+    Kind.ADAPTED: Treatment.RETRY,  # without what the server cannot do
+    Kind.TOO_LARGE: Treatment.PAUSE,  # such an answer is dear, and the next one would be as large
     Kind.TRUNCATED: Treatment.FAIL,  # the caller may ask for less
     Kind.CONTEXT_FULL: Treatment.FAIL,
     Kind.DECLINED: Treatment.FAIL,
     Kind.UNAUTHORIZED: Treatment.PAUSE,
     Kind.NO_SUCH_MODEL: Treatment.PAUSE,
+    Kind.MISDIRECTED: Treatment.PAUSE,
     Kind.BAD_REQUEST: Treatment.FAIL,
     Kind.OVER_BUDGET: Treatment.FAIL,
 }

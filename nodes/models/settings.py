@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 OPENAI = "https://api.openai.com/v1"
 TIMEOUT_SECONDS = 60.0
@@ -27,14 +28,23 @@ class ModelSettings:
     name: str
     base_url: str = OPENAI
     key: str = field(default="", repr=False)
+    login: tuple[str, str] | None = field(default=None, repr=False)  # a name and a password that the server asks for
     timeout: float = TIMEOUT_SECONDS
     price: Price | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
 
     @property
+    def host(self) -> str:
+        """The server's name and port, for people."""
+        return urlsplit(self.base_url).netloc.rpartition("@")[2]
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own server."""
+        return urlsplit(self.base_url).hostname == urlsplit(OPENAI).hostname
+
+    @property
     def is_local(self) -> bool:
         """Whether what is sent stays on this machine."""
-        from urllib.parse import urlsplit  # noqa: PLC0415
-
         return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")

@@ -85,6 +85,8 @@ class Kind(StrEnum):
     DECLINED = "declined"
     UNAUTHORIZED = "unauthorized"
     NO_SUCH_MODEL = "no_such_model"
+    MISDIRECTED = "misdirected"
+    ADAPTED = "adapted"
     BAD_REQUEST = "bad_request"
     OVER_BUDGET = "over_budget"  # and the task is to finish without the model
 
@@ -92,7 +94,8 @@ class Kind(StrEnum):
 class Fault(Exception):
     """One attempt that gave no answer; the sentence has neither keys nor what was sent.
 
-    ``wait`` is what the server asked for, in seconds; ``tokens`` what the attempt may have cost.
+    ``wait`` is what the server asked for, in seconds; ``tokens`` what the attempt may have cost, None where that has
+    to be estimated.
     """
 
     def __init__(self, kind: Kind, sentence: str, *, wait: float | None = None, tokens: Tokens | None = None) -> None:
