@@ -63,11 +63,12 @@ class OpenAIEndpoint:
         """The answer; ``told`` gets its text as it comes.  Raises Fault."""
         heard = Heard()
         sent = self._parameters(request)
+        offered: dict[str, Any] = {"tools": list(request.tools)} if request.tools else {}  # some refuse null
         chat = self._chat()
         try:
             async for chunk in chat.astream(
                 [dict(one) for one in request.messages],
-                tools=list(request.tools) or None,
+                **offered,
                 stream_usage=False,
                 extra_body=sent,
             ):
