@@ -29,9 +29,10 @@ from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.graphs import subtask
-from holdfast.graphs.settings import database_path, type_modules
+from holdfast.graphs.settings import database_path, setting, type_modules
 from holdfast.graphs.types import load_types
 from holdfast.nodes import builtin, orchestration
+from holdfast.nodes.agent.reach import Reach
 from holdfast.nodes.registry import REGISTRY, Registry
 from holdfast.nodes.services import Services
 from holdfast.nodes.state import Input, Output, State
@@ -69,7 +70,7 @@ def build(
 
 def make_services(database: Database, registry: Registry = REGISTRY, workers: int = 8) -> Services:
     """Services over an open database, with a subtask graph for the types registered now."""
-    return Services(database, registry, subtask.fly, workers)
+    return Services(database, registry, subtask.fly, workers, reach=Reach.of(setting("fetch")))
 
 
 class open_graph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 MODULES = (
+    "holdfast.nodes.agent.types",
     "holdfast.nodes.planning",
     "holdfast.nodes.market.types",
     "holdfast.nodes.report.types",

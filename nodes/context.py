@@ -21,6 +21,7 @@ from holdfast.checkpoints.errors import BadInput, StepRepeated
 from holdfast.checkpoints.questions import Asked, require_sound
 
 if TYPE_CHECKING:
+    from holdfast.nodes.agent.reach import Reach
     from holdfast.nodes.models.model import Model
     from holdfast.nodes.registry import Registry
 
@@ -96,6 +97,7 @@ class TaskContext:
         self._effects, self._uncertain = effects, uncertain
         self.model: Model | None = None  # where one is set
         self.registry: Registry | None = None  # the types that a plan may have
+        self.reach: Reach | None = None  # which addresses may be reached
         self._used: set[str] = set()
         self._limit: tuple[float, asyncio.Timeout] | None = None
 
@@ -157,6 +159,10 @@ class TaskContext:
             _step.reset(token)
         self._active()
         return await self._effects.end_step(name, value)
+
+    def is_done(self, step: str) -> bool:
+        """Whether a step of that name is on disk already."""
+        return self._effects.known_step(step) in self._effects.recorded
 
     async def ask(
         self,

@@ -16,6 +16,7 @@ from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes.registry import Registry
 
 if TYPE_CHECKING:
+    from holdfast.nodes.agent.reach import Reach
     from holdfast.nodes.flight import Flight
     from holdfast.nodes.models.calls import Calls
     from holdfast.nodes.models.purse import Outstanding
@@ -51,6 +52,7 @@ class Services:
     workers: int = 8
     calls: Calls | None = None  # of the model that is set
     outstanding: dict[int, Outstanding] = field(default_factory=dict)  # calls under way, by task
+    reach: Reach | None = None  # which addresses agents may reach
     clock: Callable[[], float] = time.time
     leaving: bool = False  # this process hands over: nothing is begun any more
     at_work: dict[str, Supervised] = field(default_factory=dict)

@@ -265,6 +265,7 @@ class Shift:
         if self._services.calls:
             purse = Purse(self._services, self._lease, self._task, subtask)
             context.model = Model(self._services.calls, purse, context.step)
+        context.reach = self._services.reach
         bodies = await self._inputs(row)
         inputs = {name: json.loads(body) for name, body in bodies.items()}
         flight = Flight(kind, row.spec, inputs, context, self._inbox.put_nowait, self._loop.create_future())
