@@ -7,6 +7,7 @@ import importlib
 MODULES = (
     "holdfast.nodes.agent.types",
     "holdfast.nodes.planning",
+    "holdfast.nodes.replanning",
     "holdfast.nodes.market.types",
     "holdfast.nodes.report.types",
     "holdfast.nodes.sleep",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,7 @@ async def decompose(goal: str, data: Sequence[str], feedback: Sequence[str], ctx
     assert ctx.registry
     brief = await asyncio.to_thread(Brief.of, goal, data, ctx.registry)
     told: list[Message] = [await _told(brief, data, feedback, ctx)]
-    schema = _schema(brief, questions=QUESTIONS, subtasks=SUBTASKS)
+    schema = schema_of(brief, questions=QUESTIONS, subtasks=SUBTASKS)
     asked, faults = False, list[str]()
     while len(faults) < TRIES:
         number = len(told)
@@ -94,17 +94,17 @@ async def decompose(goal: str, data: Sequence[str], feedback: Sequence[str], ctx
             faults.append(str(fault))
             if fault.kind is not Kind.TRUNCATED:
                 break
-            told.append(_user(f"{fault}. Give a plan of fewer subtasks, with shorter descriptions."))
+            told.append(user(f"{fault}. Give a plan of fewer subtasks, with shorter descriptions."))
             continue
         if not asked and (questions := _questions(answer)):
             asked = True
-            told += [answer.message, _user(fenced("ANSWERS", await _ask(questions, ctx)) + "\n\nNow give the plan.")]
+            told += [answer.message, user(fenced("ANSWERS", await _ask(questions, ctx)) + "\n\nNow give the plan.")]
             continue
         try:
             plan = judged(answer, brief)
         except InvalidPlan as why:
             faults.append("; ".join(why.faults[:3]) + (" …" if len(why.faults) > 3 else ""))
-            told += [answer.message, _user(sent_back(why.faults))]
+            told += [answer.message, user(sent_back(why.faults))]
         else:
             return {"subtasks": plan, "by": {"by": "model", "model": ctx.model.name}}
     return await asyncio.to_thread(_by_rules, brief, data, ctx.model.name, faults[-1])
@@ -120,10 +120,12 @@ def _by_rules(brief: Brief, data: Sequence[str], model: str, fault: str) -> dict
     return {"subtasks": plan, "by": {"by": "rules", "model": model, "why": why}}
 
 
-def judged(answer: Answer, brief: Brief, kept: Sequence[Subtask] = ()) -> list[dict[str, Any]]:
+def judged(
+    answer: Answer, brief: Brief, kept: Sequence[Subtask] = (), spent: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """The subtasks of an answer, files by their full paths, in an order in which they can run.
 
-    ``kept`` are those that they may depend on.  Raises InvalidPlan with every fault.
+    They may depend on those ``kept``, and not use the ids ``spent``.  Raises InvalidPlan with every fault.
     """
     if answer.object is None:
         raise InvalidPlan([answer.fault])
@@ -131,7 +133,7 @@ def judged(answer: Answer, brief: Brief, kept: Sequence[Subtask] = ()) -> list[d
     if not isinstance(given, list) or not given:
         raise InvalidPlan(["it has no subtasks; give at least one"])
     specs = [_tidy(spec) for spec in given]
-    faults = [fault for spec in specs for fault in _own_faults(spec)]
+    faults = [fault for spec in specs for fault in _own_faults(spec, spent)]
     resolved = []
     for spec in specs:
         try:
@@ -184,7 +186,9 @@ def _tidy(spec: Any) -> Any:
     return tidy
 
 
-def _own_faults(spec: Any) -> Iterable[str]:
+def _own_faults(spec: Any, spent: Collection[str]) -> Iterable[str]:
+    if _id(spec) in spent:
+        yield f"the id {_id(spec)!r} is that of a subtask which has ended; a new one needs an id of its own"
     if isinstance(spec, dict) and spec.get("type") in OWN:
         yield f"subtask {_id(spec)!r} has the type {spec['type']!r}, which a plan cannot use"
 
@@ -208,7 +212,7 @@ def sent_back(faults: Sequence[str]) -> str:
     return f"That cannot run. Its faults:\n\n{fenced('FAULTS', listed + more)}\n\nAnswer again, with all of them gone."
 
 
-def _schema(brief: Brief, **properties: Any) -> dict[str, Any]:
+def schema_of(brief: Brief, **properties: Any) -> dict[str, Any]:
     """The JSON schema of an answer that may have those properties; a subtask's type is one of the registered."""
     names = sorted(kind.name for kind in brief.types)
     items = SUBTASKS["items"]
@@ -236,7 +240,7 @@ async def _told(brief: Brief, data: Sequence[str], feedback: Sequence[str], ctx:
         parts.append(fenced("WHAT ITS AUTHOR SAID SINCE", "\n\n".join(said)))
     if feedback:
         parts.append(fenced("WHY EARLIER PLANS WERE REJECTED", "\n\n".join(feedback)))
-    return _user("\n\n".join(parts))
+    return user("\n\n".join(parts))
 
 
 def types_told(brief: Brief) -> str:
@@ -245,7 +249,8 @@ def types_told(brief: Brief) -> str:
     return "\n".join(json.dumps(one, ensure_ascii=False) for one in told)
 
 
-def _user(text: str) -> Message:
+def user(text: str) -> Message:
+    """A message to the model."""
     return {"role": "user", "content": text}
 
 

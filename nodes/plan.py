@@ -94,7 +94,7 @@ class Plan(BaseModel):
         """This plan in running order; raises InvalidPlan with one sentence for every fault."""
         if faults := self.faults(registry):
             raise InvalidPlan(faults)
-        return type(self)(subtasks=self._ordered())
+        return type(self)(subtasks=self.ordered())
 
     def faults(self, registry: Registry) -> list[str]:
         """One sentence for every fault, in the order of the plan; empty if it can run.  Linear in its size."""
@@ -158,7 +158,7 @@ class Plan(BaseModel):
             for fault in registry.get(subtask.type).faults(subtask.params):
                 yield f"subtask {subtask.id!r} has a bad parameter {fault}"
 
-    def _ordered(self) -> list[Subtask]:
+    def ordered(self) -> list[Subtask]:
         """Each after its dependencies and their fallbacks, and else as the plan has them (Kahn, with a heap)."""
         position = {subtask.id: i for i, subtask in enumerate(self.subtasks)}
         stands_in = {subtask.id: subtask.fallback for subtask in self.subtasks if subtask.fallback}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -88,6 +89,12 @@ async def made(hf: Holdfast, task_id: str, type_: str = "plan.made") -> list[dic
     return [event.data async for event in hf.events(task_id, follow=False) if event.type == type_]
 
 
+async def first(hf: Holdfast, task_id: str, type_: str = "plan.made") -> dict[str, Any]:
+    """What the first event of that type says, as soon as it is there."""
+    async with aclosing(hf.events(task_id)) as events:
+        return await anext(event.data async for event in events if event.type == type_)
+
+
 def faults_told(endpoint: Scripted) -> Sequence[str]:
     return [line[2:] for line in endpoint.heard.splitlines() if line.startswith("- ")]
 
@@ -150,12 +157,10 @@ async def test_a_plan_that_is_invalid_twice_gives_way_to_the_built_in_one_and_an
     path = write(tmp_path / "market.csv", market_csv())
     endpoint = listens(hf, "no plan at all", plan({"id": "a", "type": "no_such_type"}))
     task = await hf.start(MARKET, data=[path])
-    async for event in hf.events(task.id):
-        if event.type == "plan.made":
-            break
-    assert event.data["by"] == "rules"
-    assert event.data["model"] == "scripted-1"
-    assert "no_such_type" in event.data["why"]
+    told = await first(hf, task.id)
+    assert told["by"] == "rules"
+    assert told["model"] == "scripted-1"
+    assert "no_such_type" in told["why"]
     assert len(endpoint.asked) == 2
     hf.services.calls = None
     await hf.cancel(task.id)
@@ -173,11 +178,9 @@ async def test_an_endpoint_that_declines_leaves_the_plan_to_the_rules(hf, tmp_pa
     path = write(tmp_path / "market.csv", market_csv())
     endpoint = listens(hf, Fault(Kind.DECLINED, "the model declined to answer"))
     task = await hf.start(MARKET, data=[path])
-    async for event in hf.events(task.id):
-        if event.type == "plan.made":
-            break
-    assert event.data["by"] == "rules"
-    assert "declined" in event.data["why"]
+    told = await first(hf, task.id)
+    assert told["by"] == "rules"
+    assert "declined" in told["why"]
     assert len(endpoint.asked) == 1
     await hf.cancel(task.id)
 
