@@ -32,7 +32,7 @@ from holdfast.graphs import orchestrator
 from holdfast.graphs.explain import Explanation, explain
 from holdfast.graphs.feed import Feed
 from holdfast.graphs.runner import Launch, Runner
-from holdfast.graphs.settings import database_path, pause_resume_on
+from holdfast.graphs.settings import database_path, model, pause_resume_on
 from holdfast.graphs.task import Task, snapshot
 from holdfast.graphs.view import ALL, View, Wanted, of_row, view
 from holdfast.nodes.orchestration import answer, create_task
@@ -110,6 +110,7 @@ class Holdfast:
 
     async def __aenter__(self) -> Holdfast:
         if self._elsewhere is None:
+            model()  # what cannot be used is told before the database is opened
             self.database = await asyncio.to_thread(
                 Database, self._path, serves=self.serves > 0, **self._database_options
             )
@@ -125,6 +126,8 @@ class Holdfast:
     ) -> None:
         await self._runner.close()
         await self.feed.close()
+        if self.services.calls and self._elsewhere is None:
+            await self.services.calls.close()
         if self._elsewhere is None:
             await asyncio.to_thread(self.database.close)
 

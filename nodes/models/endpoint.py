@@ -7,6 +7,7 @@ a pause need not wait for its end; what a server cannot do is left out once it h
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -78,6 +79,18 @@ class OpenAIEndpoint:
             if not heard.finish:
                 raise self._fault(error, sent, request, heard) from None
         return self._reply(request, heard)
+
+    async def models(self) -> list[str]:
+        """The names of the models that the server lists; none where it does not say.  Raises Fault."""
+        async with client(self._settings.timeout, local=self._settings.is_local, login=self._settings.login) as web:
+            bearer = {} if self._settings.login else {"Authorization": f"Bearer {self._settings.key or 'none'}"}
+            try:
+                listed = await web.get(f"{self._settings.base_url}/models", headers=bearer)
+            except (httpx.HTTPError, OSError) as error:
+                raise self._fault(error, {}, Request([]), Heard()) from None
+        if listed.status_code in (401, 403):
+            raise self._no(Kind.UNAUTHORIZED, NOTHING)
+        return _names(listed.text) if listed.is_success else []
 
     async def close(self) -> None:
         """Closes the connections of this event loop."""
@@ -261,6 +274,15 @@ def _said(error: Exception) -> tuple[int, Mapping[str, str], str] | None:
 def whole(text: str) -> str:
     """The text with the halves of characters, which JSON may have alone, joined or replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _names(listed: str) -> list[str]:
+    """The names in a list of models, which a stream's one event has."""
+    try:
+        told = json.loads(listed.removeprefix("data:").partition("\n")[0])
+        return [str(one["id"]) for one in told["data"]]
+    except (ValueError, TypeError, LookupError):
+        return []
 
 
 def is_strict(schema: Any) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.checkpoints.spend import Spent
-from holdfast.nodes.models.abilities import Abilities
+from holdfast.nodes.models.abilities import Abilities, abilities, note
 from holdfast.nodes.models.calls import Calls, Unavailable
 from holdfast.nodes.models.purse import Purse
 from holdfast.nodes.models.types import Reply, Request
@@ -27,8 +27,12 @@ class Model:
         return self._calls.settings.name
 
     async def abilities(self) -> Abilities:
-        """What the endpoint can do."""
-        return getattr(self._calls.endpoint, "abilities", Abilities())
+        """What the endpoint can do, as far as it is known; until then, everything."""
+        return await abilities(self._calls, self._purse.database)
+
+    async def lacks(self, refused: Request) -> None:
+        """Remembers, for every task of this database, that the endpoint does not take such a request."""
+        await note(self._calls, self._purse.database, refused)
 
     async def complete(self, step: str, request: Request) -> Reply:
         """The answer, recorded under ``step``: a run that is resumed takes it from there and pays nothing.
@@ -65,6 +69,10 @@ class _Account:
     def leave(self, attempt: int) -> None:
         """The call was broken off."""
         self.purse.leave(self.step, attempt)
+
+    async def rest(self, seconds: float) -> None:
+        """Waits; ends the body where the task is stopped."""
+        await self.purse.rest(seconds)
 
     def token(self, text: str) -> None:
         """Passes text on live."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from holdfast.checkpoints import budget, control, events, spend
+from holdfast.checkpoints import budget, control, events, pace, spend, subtasks
 from holdfast.checkpoints.errors import IllegalMove
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
@@ -18,6 +19,7 @@ from holdfast.nodes.models.types import Fault, Kind
 if TYPE_CHECKING:
     from holdfast.nodes.services import Services
 
+LOOK_SECONDS = 0.2  # how often a wait looks whether it may go on
 log = logging.getLogger("holdfast")
 OVER = "the budget is used up, and the task is to finish without the model"
 
@@ -56,8 +58,74 @@ class Purse:
     def __init__(self, services: Services, lease: Lease, task: TaskRow, subtask: str) -> None:
         self._services, self._lease, self._task, self._subtask = services, lease, task, subtask
         self._outstanding = services.outstanding.setdefault(task.number, Outstanding())
+        self.database = services.database
+        self._turns: dict[tuple[str, int], int] = {}  # the moments that attempts have taken
 
     async def reserve(self, step: str, model: str, most: Spent) -> int:
+        """Waits for the call's turn, and sets aside what it may cost; the number of the attempt.
+
+        Raises WorkStopped if the task was stopped while it waited, and what ``_set_aside`` raises.
+        """
+        turn = await self._turn(model, most.tokens)
+        try:
+            attempt = await self._set_aside(step, model, most)
+        except BaseException:
+            await self._give_back(turn)
+            raise
+        if turn is not None:
+            self._turns[step, attempt] = turn
+        return attempt
+
+    async def _turn(self, model: str, tokens: int) -> int | None:
+        """Waits until a minute's share of calls and tokens has room for one more; the number of its moment."""
+        services, now = self._services, self._services.clock()
+        limits = services.calls.settings.pace if services.calls else (None, None)
+        if limits == (None, None):
+            return None
+        number, at = await services.database.awrite(lambda db: pace.take(db, model, tokens, *limits, now))
+        try:
+            await self.rest(at - now)
+        except BaseException:
+            await self._give_back(number)
+            raise
+        return number
+
+    async def _give_back(self, turn: int | None) -> None:
+        if turn is not None:
+            await self._services.database.awrite(lambda db: pace.give_back(db, turn))
+
+    async def rest(self, seconds: float) -> None:
+        """Waits; raises WorkStopped as soon as this subtask may begin no further step."""
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._stopped()
+        except TimeoutError:
+            return
+        raise WorkStopped
+
+    async def _stopped(self) -> None:
+        """Returns when this subtask may begin no further step, or this runner leaves the rest to another."""
+        database, task = self._services.database, self._task.number
+
+        def may_step(db: Any) -> bool:
+            return subtasks.may_step(db, task, self._subtask)
+
+        while not self._services.leaving and await database.aread(may_step):  # noqa: ASYNC110  others write rows
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _unless_stopped(self, waits: Coroutine[Any, Any, None]) -> None:
+        """Awaits ``waits``; raises WorkStopped if this subtask may begin no further step before that."""
+        waiting, stopped = asyncio.ensure_future(waits), asyncio.ensure_future(self._stopped())
+        try:
+            await asyncio.wait((waiting, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                await stopped
+                raise WorkStopped
+        finally:
+            waiting.cancel()
+            stopped.cancel()
+
+    async def _set_aside(self, step: str, model: str, most: Spent) -> int:
         """Commits what a call may cost at most; the number of the attempt.
 
         Where that would pass the budget it waits for the calls under way, which may turn out cheaper.  If there are
@@ -81,7 +149,7 @@ class Purse:
             seen = outstanding.version
             match await self._services.database.awrite(reserve, self._lease):
                 case "wait":
-                    await outstanding.changed(seen)
+                    await self._unless_stopped(outstanding.changed(seen))
                 case "finish":
                     raise Fault(Kind.OVER_BUDGET, OVER)
                 case "stop":
@@ -101,9 +169,13 @@ class Purse:
             "estimated": spent.estimated,
         }
 
+        turn = self._turns.pop((step, attempt), None)
+
         def write(db: Any) -> None:
             spend.settle(db, task, self._subtask, step, attempt, spent)
             events.append(db, task, [News("usage", self._subtask, data)], now)
+            if turn is not None:
+                pace.correct(db, turn, spent.tokens)
 
         try:
             await self._services.database.awrite(write, self._lease)

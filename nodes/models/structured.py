@@ -51,18 +51,20 @@ async def ask(
 ) -> Answer:
     """The model's answer to ``messages`` as an object with some of the schema's properties.
 
-    ``schema`` has a ``title``, which names the tool.  An endpoint that refuses the form that it was found to take gets
-    the question once more as text.  Raises Fault, and whatever else ``Model.complete`` does.
+    ``schema`` has a ``title``, which names the tool.  An endpoint that refuses a form gets the question, and all that
+    follow, in the next one.  Raises Fault, and whatever else ``Model.complete`` does.
     """
-    abilities = await model.abilities()
     plain = Request([prompt.message, *messages], prompt=prompt.name)
-    formed = _formed(plain, abilities, schema)
-    try:
-        reply = await model.complete(step, formed)
-    except Fault as fault:
-        if fault.kind is not Kind.BAD_REQUEST or formed == plain:
-            raise
-        reply = await model.complete(f"{step} as text", plain)
+    while True:
+        formed = _formed(plain, await model.abilities(), schema)
+        form = " as text" if formed == plain else " by tool" if formed.tools else ""
+        try:
+            reply = await model.complete(step + form, formed)
+            break
+        except Fault as fault:
+            if fault.kind is not Kind.BAD_REQUEST or formed == plain:
+                raise
+            await model.lacks(formed)
     said = next((call.arguments for call in reply.calls), reply.text)
     try:
         return Answer(said, read_object(reply, schema))

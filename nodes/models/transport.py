@@ -45,7 +45,7 @@ class _Client(httpx.AsyncClient):
         try:
             if response.is_success:
                 await _made_stream(response)
-            elif not how.get("stream"):
+            if not how.get("stream"):
                 await response.aread()
         except BaseException:
             await response.aclose()

@@ -70,6 +70,7 @@ def listens(hf: Holdfast, *says: Any, abilities: Abilities = TEXT) -> Scripted:
     """Lets a scripted model plan for ``hf``."""
     endpoint = Scripted(*says, abilities=abilities)
     hf.services.calls = Calls(endpoint, ModelSettings("scripted-1"))
+    hf.services.calls.abilities = abilities
     return endpoint
 
 

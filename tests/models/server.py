@@ -525,10 +525,18 @@ def _able(call: Call) -> Json:
         named = choice["function"]["name"] if isinstance(choice, dict) else None
         tool = next(one["function"] for one in tools if named in (None, one["function"]["name"]))
         return {"tools": [{"name": tool["name"], "arguments": instance(tool.get("parameters", {}))}]}
+    if tools and choice == "auto" and (named := next((one for one in tools if _called(one, call)), None)):
+        tool = named["function"]
+        return {"tools": [{"name": tool["name"], "arguments": instance(tool.get("parameters", {}))}]}
     given = call.body.get("response_format") or {}
     if given.get("type") == "json_schema":
         return {"json": instance(given["json_schema"]["schema"])}
     return {"json": {}} if given.get("type") == "json_object" else {"text": "ok"}
+
+
+def _called(tool: Json, call: Call) -> bool:
+    """Whether the last message says that this tool is to be called."""
+    return f"Call the tool `{tool['function']['name']}`" in call.said
 
 
 def instance(schema: Json, root: Json | None = None) -> Any:

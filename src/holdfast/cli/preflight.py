@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REPORTS = "reports"
 SLUG = 40
+RULES = "built-in rules, no AI"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def ready(wishes: Wishes, *, elsewhere: bool = False) -> dict[str, Any]:
     """
     _check_goal(wishes.goal)
     if not elsewhere:
+        engine()
         prepare_types(wishes.types)
     plan = _read_plan(wishes.plan, checked=not elsewhere)
     if (wishes.data or plan is None) and not elsewhere:
@@ -90,8 +92,16 @@ def check_out(folder: Path) -> None:
 
 
 def engine() -> str:
-    """Which engine plans and analyses."""
-    return "built-in rules, no AI"
+    """Which engine plans and analyses, and what is missing for a model where half of it is set.
+
+    Raises BadInput for a setting that cannot be used.
+    """
+    from holdfast.graphs.settings import model, model_missing
+
+    settings, lacks = model(), model_missing()
+    if settings:
+        return settings.title
+    return RULES + f" ({lacks})" * bool(lacks)
 
 
 def _check_goal(goal: str) -> None:
