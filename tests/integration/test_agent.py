@@ -24,9 +24,9 @@ COUNT = {"name": "query", "arguments": {"sql": "SELECT sum(amount) AS total FROM
 async def opened(server: ModelServer, tools: bool = True):
     settings = ModelSettings("scripted", base_url=server.url)
     endpoint = OpenAIEndpoint(settings)
-    endpoint.abilities = Abilities(tools=tools)
     async with Holdfast.open("h.db") as hf:
         hf.services.calls = Calls(endpoint, settings)
+        hf.services.calls.abilities = Abilities(tools=tools)
         try:
             yield hf
         finally:
