@@ -35,7 +35,8 @@ class Subtask(BaseModel):
     """One unit of a plan.
 
     ``estimated_time`` is in minutes.  ``timeout_s`` limits one attempt, in seconds, ``idle_timeout_s`` the time without
-    a step or progress.  ``fallback`` names a subtask that runs only if this one fails for good; its result then stands
+    a step or progress.  ``cache`` says whether answers of the model may be used again, and kept; None: as the type has
+    it.  ``fallback`` names a subtask that runs only if this one fails for good; its result then stands
     for this one's.
     """
 
@@ -55,6 +56,7 @@ class Subtask(BaseModel):
     retries: int = Field(2, ge=0, le=100)
     fallback: str | None = None
     on_failure: Literal["continue", "fail_fast", "rollback", "ask"] | None = None
+    cache: bool | None = None
 
     def compact(self) -> dict[str, Any]:
         """The JSON form without what was left at its default."""

@@ -13,6 +13,7 @@ from holdfast.checkpoints import tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.tasks import TaskRow
+from holdfast.nodes.models.recall import Recent
 from holdfast.nodes.registry import Registry
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Services:
     fly: Callable[[Flight], Awaitable[None]]
     workers: int = 8
     calls: Calls | None = None  # of the model that is set
+    recent: Recent = field(default_factory=Recent)  # the model's answers that were last used
     outstanding: dict[int, Outstanding] = field(default_factory=dict)  # calls under way, by task
     reach: Reach | None = None  # which addresses agents may reach
     clock: Callable[[], float] = time.time

@@ -17,7 +17,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from holdfast.checkpoints import budget, control, events, subtasks, tasks
+from holdfast.checkpoints import budget, cache, control, events, subtasks, tasks
 from holdfast.checkpoints.errors import BadInput, DataCorrupt, HandedOver
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
@@ -29,6 +29,7 @@ from holdfast.nodes.context import TaskContext
 from holdfast.nodes.flight import Durable, Flight, recorded
 from holdfast.nodes.models.model import Model
 from holdfast.nodes.models.purse import Purse
+from holdfast.nodes.models.recall import Recall
 from holdfast.nodes.registry import TaskType
 from holdfast.nodes.scheduler import (
     Ask,
@@ -186,6 +187,8 @@ class Shift:
                 flight = self._flights[subtask]
                 hit = [News("cache.hit", subtask, {"from": flight.reused})] * (flight.reused is not None)
                 done = subtasks.complete(db, task, subtask, flight.value, now, flight.fingerprint)
+                if done and flight.context.model:
+                    flight.context.model.recall.store(db, now)
                 if subtask in self._stands_for:
                     subtasks.stand_in(db, task, subtask, self._stands_for[subtask])
                 return [*hit, News("subtask.completed", subtask)] if done else []
@@ -264,7 +267,9 @@ class Shift:
         context.registry = self._services.registry
         if self._services.calls:
             purse = Purse(self._services, self._lease, self._task, subtask)
-            context.model = Model(self._services.calls, purse, context.step)
+            wanted, origins = row.spec.get("cache"), partial(self._origins, subtask)
+            recall = Recall(self._services, self._lease, self._task, subtask, kind, wanted, origins)
+            context.model = Model(self._services.calls, purse, recall, context.step)
         context.reach = self._services.reach
         bodies = await self._inputs(row)
         inputs = {name: json.loads(body) for name, body in bodies.items()}
@@ -273,6 +278,17 @@ class Shift:
         if source := self._task.options.get("reuse"):
             await self._take_over(flight, source)
         return flight
+
+    def _origins(self, subtask: str) -> set[str]:
+        """Tags of what a subtask's result is made from: those that it needs, and the files that any of these reads."""
+        known, left = {subtask}, [subtask]
+        while left:
+            needs = self._rows[left.pop()].spec.get("dependencies", ())
+            left += [need for need in needs if need not in known]
+            known.update(needs)
+        rows = [self._rows[id_] for id_ in known]
+        paths = {path for row in rows for path in self._services.registry.get(row.type).paths(row.spec)}
+        return {f"{cache.SUBTASK}{self._task.id}/{id_}" for id_ in known} | {f"{cache.FILE}{path}" for path in paths}
 
     async def _take_over(self, flight: Flight, source: str) -> None:
         """Takes the result, and the artifacts, of an equal subtask of another task, if it has one."""

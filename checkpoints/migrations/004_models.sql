@@ -18,14 +18,24 @@ CREATE TABLE spend(
 CREATE TABLE pace(at REAL NOT NULL, model TEXT NOT NULL, tokens INTEGER NOT NULL);
 CREATE INDEX pace_by_time ON pace(model, at);
 
--- Answers that may be used again.  `stale_at` NULL: never; `tags` are space-separated, each between spaces.
+-- Answers that may be used again.  A rowid table, since an answer has about a kilobyte; `key` is a SHA-256.
 CREATE TABLE cache(
-    key BLOB PRIMARY KEY,
-    type TEXT NOT NULL,
+    number INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    type TEXT NOT NULL,                     -- of the subtask that asked
+    model TEXT NOT NULL,
     value BLOB NOT NULL,                    -- JSON
-    tags TEXT NOT NULL DEFAULT '',
+    cost REAL NOT NULL,                     -- dollars that its making cost: what each hit saves
+    tokens INTEGER NOT NULL,
     made_at REAL NOT NULL,
-    stale_at REAL,
-    hits INTEGER NOT NULL DEFAULT 0,
-    saved REAL NOT NULL DEFAULT 0           -- dollars that its making cost
+    stale_at REAL,                          -- NULL: never
+    hits INTEGER NOT NULL DEFAULT 0
+);
+
+-- What an answer is about and what it was made from, so that it can be forgotten by that.
+CREATE TABLE cache_tags(
+    tag TEXT NOT NULL,
+    entry INTEGER NOT NULL,                 -- cache.number
+    PRIMARY KEY(tag, entry)
 ) WITHOUT ROWID;
+CREATE INDEX cache_tags_by_entry ON cache_tags(entry);

@@ -79,7 +79,7 @@ def _reads(params: AgentParams) -> list[Path]:
     return given_files.paths(params.files)
 
 
-@task_type("agent", reads=_reads, files="files")
+@task_type("agent", reads=_reads, files="files", keeps=0)
 async def agent(params: AgentParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Let a model work on a goal with tools: query tables, read documents, fetch pages where allowed, ask the user."""
     if ctx.model is None:

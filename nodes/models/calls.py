@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from holdfast.checkpoints.spend import Spent
 from holdfast.nodes.models import tokens
 from holdfast.nodes.models.faults import TREATMENT, Treatment
+from holdfast.nodes.models.recall import Flights
 from holdfast.nodes.models.settings import ModelSettings
-from holdfast.nodes.models.types import Endpoint, Fault, Kind, Reply, Request, Tokens
+from holdfast.nodes.models.types import Endpoint, Fault, Kind, Reply, Request, Tokens, Unavailable
 
 if TYPE_CHECKING:
     from holdfast.nodes.models.abilities import Abilities
@@ -33,16 +34,13 @@ class Account(Protocol):
     def token(self, text: str) -> None: ...
 
 
-class Unavailable(Exception):
-    """The model gave no answer in the time for it, or cannot; the task pauses until somebody has seen to it."""
-
-
 class Calls:
     """Calls of one model, by all tasks of this process."""
 
     def __init__(self, endpoint: Endpoint, settings: ModelSettings) -> None:
         self.endpoint, self.settings = endpoint, settings
         self.abilities: Abilities | None = None  # once they were looked up
+        self.flights = Flights()
 
     async def close(self) -> None:
         """Closes the connections of this event loop."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from holdfast.checkpoints.spend import Spent
 from holdfast.nodes.models.abilities import Abilities, abilities, note
-from holdfast.nodes.models.calls import Calls, Unavailable
+from holdfast.nodes.models.calls import Calls
 from holdfast.nodes.models.purse import Purse
-from holdfast.nodes.models.types import Reply, Request
+from holdfast.nodes.models.recall import Recall
+from holdfast.nodes.models.types import Reply, Request, Unavailable
 
 Step = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
@@ -18,8 +19,9 @@ Step = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 class Model:
     """The model that is set, for one subtask; ``step`` is its context's."""
 
-    def __init__(self, calls: Calls, purse: Purse, step: Step) -> None:
+    def __init__(self, calls: Calls, purse: Purse, recall: Recall, step: Step) -> None:
         self._calls, self._purse, self._step = calls, purse, step
+        self.recall = recall
 
     @property
     def name(self) -> str:
@@ -40,15 +42,30 @@ class Model:
         Raises Fault for what another try would not mend.  Where the model cannot be had, or a budget would be passed,
         the task pauses and the body ends here; it starts again after the resume.
         """
-        account = _Account(self._purse, step)
+        key = self.recall.key(request, self.name)
 
         async def call() -> dict[str, Any]:
             try:
-                return (await self._calls.answer(request, account)).to_json()
+                return (await self._answer(step, request, key)).to_json()
             except Unavailable as why:
                 await self._purse.suspend(str(why))
 
-        return Reply.of(await self._step(step, call))
+        reply = Reply.of(await self._step(step, call))
+        if key is not None:
+            await self.recall.keep(key, request, reply, self.name, self._calls.cost(reply.tokens))
+        return reply
+
+    async def _answer(self, step: str, request: Request, key: bytes | None) -> Reply:
+        """The answer that is known, or that an equal call under way gets, or else that of a call."""
+        account = _Account(self._purse, step)
+        if key is None:
+            return await self._calls.answer(request, account)
+        if known := await self.recall.find(step, key):
+            return known
+        reply, shared = await self._calls.flights.fly(key, lambda: self._calls.answer(request, account))
+        if shared:
+            await self.recall.shared(step, key, reply, self._calls.cost(reply.tokens))
+        return reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class Request:
     """One call: ``messages`` and ``tools`` as OpenAI's chat completions have them, ``schema`` a JSON schema.
 
     ``prompt`` names the prompt and its version, such as ``plan/1``: two requests with different ones are not equal.
+    ``fresh`` asks anew where an answer may be known; ``tags`` are words by which the answer may be forgotten.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -24,10 +25,13 @@ class Request:
     schema: Mapping[str, Any] | None = None
     prompt: str = ""
     most: int = OUTPUT_TOKENS
+    fresh: bool = False
+    tags: Sequence[str] = ()
 
-    def digest(self, model: str) -> bytes:
-        """32 bytes that are equal for equal requests to the same model."""
-        return hashlib.sha256(json.dumps([model, asdict(self)], sort_keys=True).encode()).digest()
+    def digest(self, *also: str) -> bytes:
+        """32 bytes that are equal for equal requests with equal ``also``, such as the model."""
+        asked = [self.messages, self.tools, self.schema, self.prompt, self.most]
+        return hashlib.sha256(json.dumps([also, asked], sort_keys=True).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,10 @@ class Fault(Exception):
     def __init__(self, kind: Kind, sentence: str, *, wait: float | None = None, tokens: Tokens | None = None) -> None:
         super().__init__(sentence)
         self.kind, self.wait, self.tokens = kind, wait, tokens
+
+
+class Unavailable(Exception):
+    """The model gave no answer in the time for it, or cannot; the task pauses until somebody has seen to it."""
 
 
 class Endpoint(Protocol):

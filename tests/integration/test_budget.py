@@ -18,7 +18,7 @@ from holdfast.nodes.models.types import Fault, Reply, Request, Tokens
 from tests.integration.test_control import idle, until
 
 PRICE = Price(1000.0, 2000.0)  # dollars a million tokens: 10 in and 10 out are 3 cents
-ASKED = Request([{"role": "user", "content": "?"}], most=20)  # at most 5 cents
+ASKED = Request([{"role": "user", "content": "?"}], most=20, fresh=True)  # at most 5 cents
 
 
 class Scripted:
