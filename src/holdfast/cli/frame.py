@@ -10,7 +10,7 @@ from rich.text import Text
 from holdfast.checkpoints.spend import to_finish
 from holdfast.checkpoints.states import SETTLED, SubtaskState, TaskState
 from holdfast.cli.board import Board, Entry
-from holdfast.cli.text import SYMBOLS, clean, count, cut, duration, money, row, symbol, words
+from holdfast.cli.text import SYMBOLS, clean, count, cut, duration, money, row, symbol, tail, words
 
 MARGIN = 7  # lines that are not the plan: head, bar, gaps, foot and the cursor's
 WIDEST = 104  # cells; further apart, a name and its time are hard to read as one line
@@ -24,8 +24,9 @@ def frame(board: Board, width: int, height: int, now: float, elapsed: float, lef
     entries = board.entries.values()
     if not entries:
         plan = [Text("planning …" if board.planning or board.state == TaskState.WORKING else "", "dim")]
+        plan += [Text(f"  {tail(board.saying, width - 2)}", "dim")] * bool(board.saying)
     elif len(entries) <= room:
-        plan = tree(list(entries), width, now)
+        plan = tree(list(entries), width, now, room=room)
     else:
         plan = summary(board, width, room, now)
     lines = [*_head(board, width, elapsed, left), Text(), *plan]
@@ -34,13 +35,23 @@ def frame(board: Board, width: int, height: int, now: float, elapsed: float, lef
     return Text("\n").join(lines)
 
 
-def tree(entries: Sequence[Entry], width: int, now: float, *, ids: bool = False) -> list[Text]:
-    """Every subtask below the dependency that is deepest in the plan; by its id, uncut, or by its name."""
+def tree(entries: Sequence[Entry], width: int, now: float, *, ids: bool = False, room: int = 0) -> list[Text]:
+    """Every subtask below the dependency that is deepest in the plan; by its id, uncut, or by its name.
+
+    As far as there is ``room`` in lines, what a model writes for a subtask stands under it.
+    """
     by_id = {one.id: one for one in entries}
     rows = [(guide, by_id[id_]) for id_, guide in _guides(entries)]
     column = max(cell_len(guide) + cell_len(_called(one, ids)) + 2 for guide, one in rows)
     width, column = (max(width, column + LEAST), column) if ids else (width, min(column, width // 2))
-    return [_line(one, guide, by_id, width, column, now, ids) for guide, one in rows]
+    spare, lines = room - len(rows), list[Text]()
+    for guide, one in rows:
+        lines.append(_line(one, guide, by_id, width, column, now, ids))
+        if one.saying and spare > 0:
+            spare -= 1
+            indent = " " * (cell_len(guide) + 2)
+            lines.append(Text(indent + tail(one.saying, width - len(indent)), "dim"))
+    return lines
 
 
 def summary(board: Board, width: int, room: int, now: float) -> list[Text]:

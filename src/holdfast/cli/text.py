@@ -56,6 +56,14 @@ def cut(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, max(width - 1, 0)).rstrip() + "…"
 
 
+def tail(text: str, width: int) -> str:
+    """The last ``width`` cells of what is being written, as one line."""
+    line = clean(text)
+    while cell_len(line) > width:
+        line = line[max(1, (cell_len(line) - width) // 2) :]
+    return line
+
+
 def duration(seconds: float) -> str:
     """``0.4 s``, ``42 s``, ``3:07``, ``1:02:09``, ``2 d 3 h``."""
     if seconds < 10:
