@@ -119,6 +119,8 @@ class Holdfast:
         self.graph = builder.compile(checkpointer=Saver(self.database), name="holdfast")
         self.feed = Feed(self.database)
         self._runner = Runner(self.services, self.graph, self.serves, self._elsewhere)
+        calls = self.services.calls
+        self._loading = asyncio.create_task(calls.ready()) if calls and self._elsewhere is None else None
         return self
 
     async def __aexit__(
@@ -126,6 +128,8 @@ class Holdfast:
     ) -> None:
         await self._runner.close()
         await self.feed.close()
+        if self._loading:
+            await asyncio.gather(self._loading, return_exceptions=True)
         if self.services.calls and self._elsewhere is None:
             await self.services.calls.close()
         if self._elsewhere is None:

@@ -39,12 +39,19 @@ class Calls:
 
     def __init__(self, endpoint: Endpoint, settings: ModelSettings) -> None:
         self.endpoint, self.settings = endpoint, settings
+        self._ready = False
         self.abilities: Abilities | None = None  # once they were looked up
         self.flights = Flights()
 
+    async def ready(self) -> None:
+        """Loads what a call needs and takes long to load; it may be called before, so that no call waits for it."""
+        if isinstance(self.endpoint, Connected) and not self._ready:
+            await self.endpoint.ready()
+        self._ready = True
+
     async def close(self) -> None:
         """Closes the connections of this event loop."""
-        if isinstance(self.endpoint, Closing):
+        if isinstance(self.endpoint, Connected):
             await self.endpoint.close()
 
     def cost(self, used: Tokens) -> Spent:
@@ -59,6 +66,7 @@ class Calls:
         Waiting for a turn or for room in the budget is not counted as that time.  Raises Unavailable for what may pass
         or has to be set right outside, Fault for what another try would not mend.
         """
+        await self.ready()
         until = monotonic() + self.settings.timeout
         most = self.cost(Tokens(self.endpoint.estimate(request), request.most, estimated=True))
         for tried in range(1, ATTEMPTS + 1):
@@ -111,7 +119,8 @@ class Calls:
 
 
 @runtime_checkable
-class Closing(Protocol):
-    """An endpoint that holds connections."""
+class Connected(Protocol):
+    """An endpoint that loads libraries and holds connections."""
 
+    async def ready(self) -> None: ...
     async def close(self) -> None: ...

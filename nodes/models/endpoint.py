@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -60,6 +61,10 @@ class OpenAIEndpoint:
         """Input tokens, at least as many as the server will count."""
         return tokens.most_of(request)
 
+    async def ready(self) -> None:
+        """Loads what takes long to load, beside the event loop; at once if it is loaded."""
+        await asyncio.to_thread(import_module, "langchain_openai")
+
     async def call(self, request: Request, told: Callable[[str], None]) -> Reply:
         """The answer; ``told`` gets its text as it comes.  Raises Fault."""
         heard = Heard()
@@ -82,7 +87,7 @@ class OpenAIEndpoint:
 
     async def models(self) -> list[str]:
         """The names of the models that the server lists; none where it does not say.  Raises Fault."""
-        async with client(self._settings.timeout, local=self._settings.is_local, login=self._settings.login) as web:
+        async with self._client() as web:
             bearer = {} if self._settings.login else {"Authorization": f"Bearer {self._settings.key or 'none'}"}
             try:
                 listed = await web.get(f"{self._settings.base_url}/models", headers=bearer)
@@ -101,10 +106,13 @@ class OpenAIEndpoint:
     def _chat(self) -> ChatOpenAI:
         loop = asyncio.get_running_loop()
         if loop not in self._chats:
-            settings = self._settings
-            connections = client(settings.timeout, local=settings.is_local, login=settings.login)
-            self._chats[loop] = _chat(settings, connections), connections
+            connections = self._client()
+            self._chats[loop] = _chat(self._settings, connections), connections
         return self._chats[loop][0]
+
+    def _client(self) -> httpx.AsyncClient:
+        settings = self._settings
+        return client(settings.timeout, local=settings.is_local, secure=settings.is_secure, login=settings.login)
 
     def _parameters(self, request: Request) -> dict[str, Any]:
         """What is asked for beside messages and tools; ``max_tokens`` has a new name at OpenAI only."""
@@ -242,12 +250,17 @@ def _chat(settings: ModelSettings, connections: httpx.AsyncClient) -> ChatOpenAI
         api_key=settings.key or "none",
         openai_proxy="",
         http_async_client=connections,
+        http_client=httpx.Client(transport=httpx.MockTransport(_never)),  # else it makes one
         max_retries=0,
         timeout=settings.timeout,
         stream_chunk_timeout=None,
         use_responses_api=False,
         cache=False,
     )
+
+
+def _never(request: httpx.Request) -> httpx.Response:
+    raise AssertionError("calls are made by the asynchronous client")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -77,6 +77,11 @@ class ModelSettings:
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
 
     @property
+    def is_secure(self) -> bool:
+        """Whether what is sent is encrypted on its way."""
+        return self.base_url.startswith("https:")
+
+    @property
     def is_openai(self) -> bool:
         """Whether it is OpenAI's own server."""
         return urlsplit(self.base_url).hostname == urlsplit(OPENAI).hostname

@@ -24,13 +24,19 @@ class NoCompletion(httpx.DecodingError):
     """An answer that is neither JSON nor a stream of events, or compressed although that was not asked for."""
 
 
-def client(timeout: float, *, local: bool, login: tuple[str, str] | None = None) -> httpx.AsyncClient:
-    """A client that follows no redirect; proxies of the environment are used but for a server on this machine."""
+def client(
+    timeout: float, *, local: bool, secure: bool = True, login: tuple[str, str] | None = None
+) -> httpx.AsyncClient:
+    """A client that follows no redirect; proxies of the environment are used but for a server on this machine.
+
+    Not ``secure``, it is for http:// only and need not load certificates, which takes longer than a call.
+    """
     return _Client(
         timeout=httpx.Timeout(timeout, connect=min(SHORT_SECONDS, timeout)),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
         follow_redirects=False,
         trust_env=not local,
+        verify=secure or not local,
         headers={"Accept-Encoding": "identity"},
         auth=httpx.BasicAuth(*login) if login else None,
     )

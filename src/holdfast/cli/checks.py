@@ -187,6 +187,7 @@ async def _asked(settings: ModelSettings) -> tuple[Abilities | None, Status, str
 
     endpoint = OpenAIEndpoint(settings)
     try:
+        await endpoint.ready()
         async with asyncio.timeout(settings.timeout):
             names = await endpoint.models()
             found = await probe(endpoint)
