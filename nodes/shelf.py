@@ -62,7 +62,7 @@ class Shelf:
         return dict(params)
 
     def _path(self, name: Any) -> str:
-        path = self.paths.get(name) if isinstance(name, str) else None
+        path = self.paths.get(name.removesuffix("/")) if isinstance(name, str) else None
         if path is None:
             raise Unlisted(str(name), self)
         return path

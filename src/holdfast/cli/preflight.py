@@ -49,10 +49,8 @@ def ready(wishes: Wishes, *, elsewhere: bool = False) -> dict[str, Any]:
         engine()
         prepare_types(wishes.types)
     plan = _read_plan(wishes.plan, checked=not elsewhere)
-    if (wishes.data or plan is None) and not elsewhere:
-        from holdfast.nodes.data.files import check_inputs
-
-        check_inputs(wishes.data, for_report=wishes.plan is None)
+    if not elsewhere:
+        _check_data(wishes.data, with_plan=plan is not None)
     out = wishes.out or (None if plan else _default_out(wishes.goal))
     if out:
         check_out(Path(out).expanduser())
@@ -102,6 +100,17 @@ def engine() -> str:
     if settings:
         return settings.title
     return RULES + f" ({lacks})" * bool(lacks)
+
+
+def _check_data(data: Sequence[str], *, with_plan: bool) -> None:
+    """Raises BadInput for files that cannot be used: a model may do without, and reads documents as well as tables."""
+    from holdfast.graphs.settings import model
+    from holdfast.nodes.data.files import check_inputs, check_there
+
+    if model():
+        check_there(data)
+    elif data or not with_plan:
+        check_inputs(data, for_report=not with_plan)
 
 
 def _check_goal(goal: str) -> None:
