@@ -6,6 +6,7 @@ import importlib
 
 MODULES = (
     "holdfast.nodes.agent.types",
+    "holdfast.nodes.asking",
     "holdfast.nodes.planning",
     "holdfast.nodes.replanning",
     "holdfast.nodes.market.types",

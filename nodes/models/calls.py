@@ -15,6 +15,7 @@ from holdfast.nodes.models import tokens
 from holdfast.nodes.models.faults import TREATMENT, Treatment
 from holdfast.nodes.models.recall import Flights
 from holdfast.nodes.models.settings import ModelSettings
+from holdfast.nodes.models.together import Batches
 from holdfast.nodes.models.types import Endpoint, Fault, Kind, Reply, Request, Tokens, Unavailable
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Calls:
         self._ready = False
         self.abilities: Abilities | None = None  # once they were looked up
         self.flights = Flights()
+        self.batches = Batches(self)
 
     async def ready(self) -> None:
         """Loads what a call needs and takes long to load; it may be called before, so that no call waits for it."""

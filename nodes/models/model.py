@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
-from holdfast.checkpoints.spend import Spent
 from holdfast.nodes.models.abilities import Abilities, abilities, note
 from holdfast.nodes.models.calls import Calls
-from holdfast.nodes.models.purse import Purse
+from holdfast.nodes.models.purse import Payer, Purse
 from holdfast.nodes.models.recall import Recall
 from holdfast.nodes.models.types import Reply, Request, Unavailable
 
@@ -57,40 +55,16 @@ class Model:
 
     async def _answer(self, step: str, request: Request, key: bytes | None) -> Reply:
         """The answer that is known, or that an equal call under way gets, or else that of a call."""
-        account = _Account(self._purse, step)
+        payer = Payer(self._purse, step)
+
+        async def ask() -> Reply:
+            return await self._calls.batches.answer(self.recall.scope, request, payer)
+
         if key is None:
-            return await self._calls.answer(request, account)
+            return await ask()
         if known := await self.recall.find(step, key):
             return known
-        reply, shared = await self._calls.flights.fly(key, lambda: self._calls.answer(request, account))
+        reply, shared = await self._calls.flights.fly(key, ask, self._purse.unless_stopped)
         if shared:
             await self.recall.shared(step, key, reply, self._calls.cost(reply.tokens))
         return reply
-
-
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """Pays for one step."""
-
-    purse: Purse
-    step: str
-
-    async def reserve(self, model: str, most: Spent) -> int:
-        """Ends the body where a budget would be passed."""
-        return await self.purse.reserve(self.step, model, most)
-
-    async def settle(self, attempt: int, spent: Spent) -> None:
-        """Records what it did cost."""
-        await self.purse.settle(self.step, attempt, spent)
-
-    def leave(self, attempt: int) -> None:
-        """The call was broken off."""
-        self.purse.leave(self.step, attempt)
-
-    async def rest(self, seconds: float) -> None:
-        """Waits; ends the body where the task is stopped."""
-        await self.purse.rest(seconds)
-
-    def token(self, text: str) -> None:
-        """Passes text on live."""
-        self.purse.token(self.step, text)

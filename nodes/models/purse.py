@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from holdfast.checkpoints import budget, control, events, pace, spend, subtasks
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2  # how often a wait looks whether it may go on
 log = logging.getLogger("holdfast")
 OVER = "the budget is used up, and the task is to finish without the model"
+
+
+class Apart(Exception):
+    """Calls cannot be paid for together now; each has to see for itself."""
 
 
 class Outstanding:
@@ -113,7 +118,7 @@ class Purse:
         while not self._services.leaving and await database.aread(may_step):  # noqa: ASYNC110  others write rows
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _unless_stopped(self, waits: Coroutine[Any, Any, None]) -> None:
+    async def unless_stopped(self, waits: Coroutine[Any, Any, None]) -> None:
         """Awaits ``waits``; raises WorkStopped if this subtask may begin no further step before that."""
         waiting, stopped = asyncio.ensure_future(waits), asyncio.ensure_future(self._stopped())
         try:
@@ -149,7 +154,7 @@ class Purse:
             seen = outstanding.version
             match await self._services.database.awrite(reserve, self._lease):
                 case "wait":
-                    await self._unless_stopped(outstanding.changed(seen))
+                    await self.unless_stopped(outstanding.changed(seen))
                 case "finish":
                     raise Fault(Kind.OVER_BUDGET, OVER)
                 case "stop":
@@ -160,20 +165,10 @@ class Purse:
 
     async def settle(self, step: str, attempt: int, spent: Spent) -> None:
         """Commits what a call did cost, and tells it."""
-        now, task = self._services.clock(), self._task.number
-        data = {
-            "step": step,
-            "input_tokens": spent.input_tokens,
-            "output_tokens": spent.output_tokens,
-            "cost": spent.cost,
-            "estimated": spent.estimated,
-        }
-
-        turn = self._turns.pop((step, attempt), None)
+        now, turn = self._services.clock(), self._turns.pop((step, attempt), None)
 
         def write(db: Any) -> None:
-            spend.settle(db, task, self._subtask, step, attempt, spent)
-            events.append(db, task, [News("usage", self._subtask, data)], now)
+            self._settle(db, step, attempt, spent, now)
             if turn is not None:
                 pace.correct(db, turn, spent.tokens)
 
@@ -181,6 +176,17 @@ class Purse:
             await self._services.database.awrite(write, self._lease)
         finally:
             self.leave(step, attempt)
+
+    def _settle(self, db: Any, step: str, attempt: int, spent: Spent, now: float) -> None:
+        data = {
+            "step": step,
+            "input_tokens": spent.input_tokens,
+            "output_tokens": spent.output_tokens,
+            "cost": spent.cost,
+            "estimated": spent.estimated,
+        }
+        spend.settle(db, self._task.number, self._subtask, step, attempt, spent)
+        events.append(db, self._task.number, [News("usage", self._subtask, data)], now)
 
     def leave(self, step: str, attempt: int) -> None:
         """A call was broken off: it may have been paid, so what was reserved stays counted."""
@@ -202,3 +208,84 @@ class Purse:
     def token(self, step: str, text: str) -> None:
         """Tells listeners, now."""
         self._services.tell(self._task.id, self._subtask, "token", {"step": step, "text": text})
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The account of one step."""
+
+    purse: Purse
+    step: str
+
+    async def reserve(self, model: str, most: Spent) -> int:
+        """Ends the body where a budget would be passed."""
+        return await self.purse.reserve(self.step, model, most)
+
+    async def settle(self, attempt: int, spent: Spent) -> None:
+        """Records what it did cost."""
+        await self.purse.settle(self.step, attempt, spent)
+
+    def leave(self, attempt: int) -> None:
+        """The call was broken off."""
+        self.purse.leave(self.step, attempt)
+
+    async def rest(self, seconds: float) -> None:
+        """Waits; ends the body where the task is stopped."""
+        await self.purse.rest(seconds)
+
+    def token(self, text: str) -> None:
+        """Passes text on live."""
+        self.purse.token(self.step, text)
+
+
+async def reserve_together(payers: Sequence[Payer], model: str, shares: Sequence[Spent]) -> list[int]:
+    """Reserves one call in shares, all of them or none; the numbers of the attempts.
+
+    Raises Apart where the budget has no room for it now, or the call may not begin.
+    """
+    first = payers[0].purse
+    now, limits_of = first._services.clock(), budget.limits_of
+    try:
+        turn = await first._turn(model, sum(share.tokens for share in shares))
+    except WorkStopped:
+        raise Apart from None
+
+    def reserve(db: Any) -> list[int]:
+        limits = limits_of(db, first._task.number)
+        attempts = list[int]()
+        for payer, share in zip(payers, shares, strict=True):
+            purse = payer.purse
+            number = spend.reserve(db, purse._task.number, purse._subtask, payer.step, model, share, limits, now)
+            if number is None or limits.get("over") == budget.FINISH:
+                raise Apart  # which takes back what the others have reserved
+            attempts.append(number)
+        for payer, attempt in zip(payers, attempts, strict=True):
+            payer.purse._outstanding.add(payer.purse._subtask, payer.step, attempt)
+        return attempts
+
+    try:
+        attempts = await first.database.awrite(reserve, first._lease)
+    except BaseException:
+        await first._give_back(turn)
+        raise
+    if turn is not None:
+        first._turns[payers[0].step, attempts[0]] = turn
+    return attempts
+
+
+async def settle_together(payers: Sequence[Payer], attempts: Sequence[int], shares: Sequence[Spent]) -> None:
+    """Commits what the call did cost in shares, all at once."""
+    first = payers[0].purse
+    now, turn = first._services.clock(), first._turns.pop((payers[0].step, attempts[0]), None)
+
+    def write(db: Any) -> None:
+        for payer, attempt, share in zip(payers, attempts, shares, strict=True):
+            payer.purse._settle(db, payer.step, attempt, share, now)
+        if turn is not None:
+            pace.correct(db, turn, sum(share.tokens for share in shares))
+
+    try:
+        await first.database.awrite(write, first._lease)
+    finally:
+        for payer, attempt in zip(payers, attempts, strict=True):
+            payer.purse.leave(payer.step, attempt)

@@ -10,9 +10,9 @@ import asyncio
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.checkpoints import cache, events
 from holdfast.checkpoints.cache import Entry
@@ -67,14 +67,20 @@ class Flights:
     def __init__(self) -> None:
         self._under_way: dict[bytes, asyncio.Future[Reply | Fault | Unavailable | None]] = {}
 
-    async def fly(self, key: bytes, call: Callable[[], Awaitable[Reply]]) -> tuple[Reply, bool]:
-        """The answer, and whether another's call gave it.
+    async def fly(
+        self,
+        key: bytes,
+        call: Callable[[], Awaitable[Reply]],
+        wait: Callable[[Coroutine[Any, Any, None]], Awaitable[None]],
+    ) -> tuple[Reply, bool]:
+        """The answer, and whether another's call gave it; ``wait`` awaits the end of that call.
 
         Whoever waits gets a fault of that call as well.  Where the caller was stopped, or may not spend, one of those
         who wait makes the call instead.
         """
         while first := self._under_way.get(key):
-            told = await asyncio.shield(first)
+            await wait(_end(first))
+            told = first.result()
             if isinstance(told, Reply):
                 return told, True
             if told is not None:
@@ -92,6 +98,10 @@ class Flights:
         finally:
             del self._under_way[key]
             mine.set_result(outcome)
+
+
+async def _end(call: asyncio.Future[Any]) -> None:
+    await asyncio.wait((call,))
 
 
 class Recall:
@@ -112,6 +122,7 @@ class Recall:
     ) -> None:
         self._services, self._lease, self._task, self._subtask = services, lease, task, subtask
         self._kind, self._origins = kind, origins
+        self.scope = (str(task.number), kind.name, kind.version)  # within which requests may be merged
         self._seconds = 0.0 if wanted is False else kind.keeps or (KEEP_SECONDS if wanted else 0.0)
         self._found: set[bytes] = set()
         self._left: dict[bytes, tuple[Entry, set[str]]] = {}

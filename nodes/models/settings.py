@@ -17,6 +17,8 @@ from holdfast.checkpoints.errors import BadInput
 
 OPENAI = "https://api.openai.com/v1"
 TIMEOUT_SECONDS = 60.0
+BATCH_WINDOW, BATCH_SIZE = 0.02, 10
+LONGEST_WINDOW, LARGEST_BATCH = 10_000, 100  # milliseconds, requests
 KEY, URL, MODEL = "OPENAI_API_KEY", "OPENAI_BASE_URL", "HOLDFAST_MODEL"
 
 
@@ -59,6 +61,8 @@ class ModelSettings:
     price: Price | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    batch_window: float = BATCH_WINDOW  # seconds that a request waits for others like it
+    batch_size: int = BATCH_SIZE  # requests in one call; 1: none are merged
     first_wait: float = 0.5  # seconds before the second attempt, where the server does not say; then twice as long each
 
     @property
@@ -108,7 +112,20 @@ def read(environment: Mapping[str, str], file: Mapping[str, Any]) -> ModelSettin
     timeout = _number(environment, file, "model_timeout") or TIMEOUT_SECONDS
     pace = [_number(environment, file, what) for what in ("requests_per_minute", "tokens_per_minute")]
     calls, tokens = (None if most is None else math.ceil(most) for most in pace)
-    return ModelSettings(name, base_url, key, login, timeout, _price(name, file), calls, tokens)
+    window = _number(environment, file, "batch_window_ms", least=0)
+    size = _number(environment, file, "batch_size")
+    return ModelSettings(
+        name,
+        base_url,
+        key,
+        login,
+        timeout,
+        _price(name, file),
+        calls,
+        tokens,
+        BATCH_WINDOW if window is None else min(window, LONGEST_WINDOW) / 1000,
+        BATCH_SIZE if size is None else math.ceil(min(size, LARGEST_BATCH)),
+    )
 
 
 def missing(environment: Mapping[str, str], file: Mapping[str, Any]) -> str | None:
@@ -141,7 +158,9 @@ def _address(url: str) -> tuple[str, tuple[str, str] | None]:
     return f"{parts.scheme}://{where}{f':{port}' if port else ''}{parts.path.rstrip('/')}", login
 
 
-def _number(environment: Mapping[str, str], file: Mapping[str, Any], name: str) -> float | None:
+def _number(
+    environment: Mapping[str, str], file: Mapping[str, Any], name: str, least: float = math.ulp(0.0)
+) -> float | None:
     said = environment.get(f"HOLDFAST_{name.upper()}") or file.get(name)
     if said is None:
         return None
@@ -149,8 +168,9 @@ def _number(environment: Mapping[str, str], file: Mapping[str, Any], name: str) 
         value = math.nan if isinstance(said, bool) else float(said)
     except (TypeError, ValueError):
         value = math.nan
-    if not 0 < value < math.inf:
-        raise BadInput(f"HOLDFAST_{name.upper()} (or {name} in holdfast.toml) has to be a number above 0")
+    if not least <= value < math.inf:
+        lowest = "above 0" if least else "of 0 or more"
+        raise BadInput(f"HOLDFAST_{name.upper()} (or {name} in holdfast.toml) has to be a number {lowest}")
     return value
 
 

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.nodes.models.abilities import Abilities
 from holdfast.nodes.models.model import Model
+from holdfast.nodes.models.objects import objects_in
 from holdfast.nodes.models.prompting import Prompt
-from holdfast.nodes.models.types import Fault, Kind, Reply, Request
+from holdfast.nodes.models.types import OUTPUT_TOKENS, Fault, Kind, Reply, Request
 
 SHOWN = 20_000  # characters of an answer that are sent back with its faults
-PIECE = 1024  # characters that an object is looked for in at first
-LONGEST_TOKEN = 16  # characters that a cut may leave of one
-DEEPEST = 20  # times that a text may turn out to be nested too deeply before it is given up
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse)
-_OPENING = re.compile(r"\{\s*[\"}]")
 
 
 class NoObject(Exception):
@@ -47,14 +36,22 @@ class Answer:
 
 
 async def ask(
-    model: Model, step: str, prompt: Prompt, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]
+    model: Model,
+    step: str,
+    prompt: Prompt,
+    messages: Sequence[Mapping[str, Any]],
+    schema: Mapping[str, Any],
+    *,
+    batch: str = "",
+    most: int = OUTPUT_TOKENS,
 ) -> Answer:
     """The model's answer to ``messages`` as an object with some of the schema's properties.
 
     ``schema`` has a ``title``, which names the tool.  An endpoint that refuses a form gets the question, and all that
-    follow, in the next one.  Raises Fault, and whatever else ``Model.complete`` does.
+    follow, in the next one.  ``batch`` and ``most`` are those of Request.  Raises Fault, and whatever else
+    ``Model.complete`` does.
     """
-    plain = Request([prompt.message, *messages], prompt=prompt.name)
+    plain = Request([prompt.message, *messages], prompt=prompt.name, batch=batch, most=most)
     while True:
         formed = _formed(plain, await model.abilities(), schema)
         form = " as text" if formed == plain else " by tool" if formed.tools else ""
@@ -93,40 +90,3 @@ def read_object(reply: Reply, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if found:
         raise NoObject(f"the JSON object has none of {', '.join(map(repr, known))}")
     raise NoObject("the answer has no complete JSON object")
-
-
-def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """The outermost JSON objects inside a text, whatever stands round them; in time linear in its length."""
-    start, too_deep = _OPENING.search(text), 0
-    while start and too_deep < DEEPEST:
-        at = start.start()
-        try:
-            value, end = _decoded(text, at)
-        except json.JSONDecodeError as error:
-            end = at + max(1, error.pos)  # what was read so far is no object, nor are the pieces of it
-        except RecursionError:
-            end, too_deep = at + 1, too_deep + 1
-        except ValueError:  # a number that is none in JSON, or too long to be read
-            end = at + 1
-        else:
-            yield value
-        start = _OPENING.search(text, end)
-
-
-def _decoded(text: str, at: int) -> tuple[dict[str, Any], int]:
-    """The object that begins there, and where it ends; an error's ``pos`` counts from there.
-
-    Read from a piece that grows only while it may have cut the object off: an error costs as much as its text is long.
-    """
-    size = PIECE
-    while True:
-        piece = text[at : at + size]
-        try:
-            value, length = _DECODER.raw_decode(piece)
-        except json.JSONDecodeError as error:
-            cut_off = error.msg.startswith("Unterminated") or error.pos > len(piece) - LONGEST_TOKEN
-            if not cut_off or at + size >= len(text):
-                raise
-            size *= 8
-        else:
-            return value, at + length

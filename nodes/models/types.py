@@ -17,7 +17,8 @@ class Request:
     """One call: ``messages`` and ``tools`` as OpenAI's chat completions have them, ``schema`` a JSON schema.
 
     ``prompt`` names the prompt and its version, such as ``plan/1``: two requests with different ones are not equal.
-    ``fresh`` asks anew where an answer may be known; ``tags`` are words by which the answer may be forgotten.
+    ``fresh`` asks anew where an answer may be known; ``tags`` are words by which the answer may be forgotten.  Small
+    requests with one ``batch``, which differ in their last message only, may be merged into one call.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -27,6 +28,7 @@ class Request:
     most: int = OUTPUT_TOKENS
     fresh: bool = False
     tags: Sequence[str] = ()
+    batch: str = ""
 
     def digest(self, *also: str) -> bytes:
         """32 bytes that are equal for equal requests with equal ``also``, such as the model."""
