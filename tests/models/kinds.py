@@ -16,7 +16,7 @@ class Say(BaseModel):
     most: int = 256
 
 
-@task_type("m_say")
+@task_type("m_say", keeps=0)
 async def m_say(params: Say, inputs: dict[str, Any], ctx: TaskContext) -> list[str]:
     """Has the model answer a text, a few times."""
     assert ctx.model
