@@ -180,12 +180,15 @@ class Work:
     async def _attempt(self, step: str) -> Reply | Kind:
         refused = f"{step} refused"
         if not self.ctx.is_done(refused):
+            request = self._request()
             try:
-                return await self.model.complete(step, self._request())
+                return await self.model.complete(step, request)
             except Fault as fault:
                 if fault.kind not in _MENDABLE:
                     raise BadInput(f"the model gave no answer: {fault}") from None
                 kind = fault.kind
+                if kind is Kind.BAD_REQUEST and request.tools:
+                    await self.model.lacks(request)
                 return Kind(await self.ctx.step(refused, lambda: kind.value))
         return Kind(await self.ctx.step(refused, lambda: None))
 

@@ -72,6 +72,8 @@ def serve(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         told = {"error": str(why)}
     except MemoryError:
         told = {"error": "it needed more memory than it may have; ask for less"}
+    except Exception as error:  # of a library, about content that nobody vouches for
+        told = {"error": f"it cannot be read: {type(error).__name__}"}
     sys.stdout.buffer.write(json.dumps(told).encode())
     sys.stdout.flush()
     os._exit(0)  # nothing is left to close, and a library's threads are not waited for

@@ -121,7 +121,7 @@ async def _read(client: httpx.AsyncClient, target: httpx.URL, address: str) -> P
     request = client.build_request("GET", target.copy_with(host=address), headers=headers, extensions=extensions)
     response = await client.send(request, stream=True)
     try:
-        if response.is_redirect:
+        if response.has_redirect_location:
             return str(target.join(response.headers["location"]))
         if not response.is_success:
             raise ToolRefused(f"{target.host} answered {response.status_code}")

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+import time
+from collections.abc import Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from holdfast import Holdfast
+from holdfast import Desk, Holdfast, tool
+from holdfast.a2a.reading import Readable, resolved
+from holdfast.checkpoints import subtasks
+from holdfast.checkpoints.errors import BadInput
 from holdfast.checkpoints.messages import Message
 from holdfast.nodes.models.abilities import Abilities
 from holdfast.nodes.models.calls import Calls
 from holdfast.nodes.models.endpoint import OpenAIEndpoint
 from holdfast.nodes.models.settings import ModelSettings
+from holdfast.nodes.registry import REGISTRY
 from tests.models.server import ModelServer
 
 SALES = "region,amount\nnorth,10\nsouth,32\n"
@@ -242,3 +252,171 @@ async def test_without_a_model_an_agent_says_what_to_set(sales):
     async with Holdfast.open("h.db") as hf:
         task = await hf.wait((await hf.start("sales", plan=plan(files=[sales]))).id)
     assert task.error == "a: an agent needs a model: set HOLDFAST_MODEL, and OPENAI_API_KEY or OPENAI_BASE_URL"
+
+
+class Gate:
+    """A model that lets the test know of its n-th call before it answers, which takes a moment."""
+
+    def __init__(self, at: int, script: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self.at, self.script, self.reached = at, script, threading.Event()
+
+    def __call__(self, body: dict[str, Any]) -> dict[str, Any]:
+        waits = sum(one["role"] == "assistant" for one in body["messages"]) == self.at - 1
+        if not waits or self.reached.is_set():
+            return self.script(body)
+        self.reached.set()
+        return {"delay": 0.5, **self.script(body)}
+
+
+@pytest.mark.parametrize(("mode", "count"), [("step", 3), ("now", 4)])
+async def test_a_pause_in_the_middle_of_a_call_of_the_model_loses_what_the_mode_says(sales, mode, count):
+    gate = Gate(2, turns({"tools": [COUNT]}, {"tools": [{"name": "hit", "arguments": {}}]}, {"text": "42 [1.1]"}))
+    HITS.clear()
+    with ModelServer(script=gate) as server:
+        async with opened(server) as hf:
+            task = await hf.start("sales", plan=plan(files=[sales], tools=["query", "hit"]))
+            assert await asyncio.to_thread(gate.reached.wait, 10), (await hf.get(task.id)).error
+            await hf.pause(task.id, mode=mode)
+            while (task := await hf.get(task.id)).in_flight:
+                await asyncio.sleep(0.01)
+            assert (task.state, server.count) == ("PAUSED", 2)
+            kept = await hf.database.aread(lambda db: [name for name, _ in subtasks.steps(db, 1, "a")])
+            assert ("call 2" in kept) == (mode == "step")
+            await hf.resume(task.id)
+            assert (await hf.wait(task.id)).state == "COMPLETED"
+    assert server.count == count
+    assert HITS == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "hits"), [("step", ["begun", "done"]), ("now", ["begun", "broken off", "begun", "done"])]
+)
+async def test_a_pause_in_the_middle_of_a_tool_loses_what_the_mode_says(sales, mode, hits):
+    script = turns({"tools": [COUNT]}, {"tools": [{"name": "hit", "arguments": {"waits": True}}]}, {"text": "42 [1.1]"})
+    HITS.clear()
+    LET_GO.clear()
+    with ModelServer(script=script) as server:
+        async with opened(server) as hf:
+            task = await hf.start("sales", plan=plan(files=[sales], tools=["query", "hit"]))
+            while not HITS:
+                await asyncio.sleep(0.01)
+            await hf.pause(task.id, mode=mode)
+            LET_GO.set()
+            while (task := await hf.get(task.id)).in_flight:
+                await asyncio.sleep(0.01)
+            await hf.resume(task.id)
+            assert (await hf.wait(task.id)).state == "COMPLETED"
+    assert server.count == 3
+    assert hits == HITS
+
+
+async def test_a_query_that_takes_for_ever_is_killed_by_a_pause_now_within_a_second(sales):
+    forever = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+    script = turns({"tools": [{"name": "query", "arguments": {"sql": forever}}]}, {"text": "done"})
+    with ModelServer(script=script) as server:
+        async with opened(server) as hf:
+            task = await hf.start("sales", plan=plan(files=[sales]))
+            async for event in hf.events(task.id):
+                if event.type == "step.started" and event.data["step"] == "tool 1.1 query":
+                    break
+            while not children():
+                await asyncio.sleep(0.01)
+            began = time.monotonic()
+            await hf.pause(task.id, mode="now")
+            while (await hf.get(task.id)).in_flight:
+                await asyncio.sleep(0.01)
+            assert time.monotonic() - began < 1
+            assert not children()
+            await hf.cancel(task.id)
+
+
+def children() -> list[str]:
+    """Processes that this one has started and that live."""
+    tasks = Path("/proc/self/task").iterdir()
+    found = [pid for task in tasks for pid in (task / "children").read_text().split()]
+    return [pid for pid in found if "holdfast.nodes.agent" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+class Hit(BaseModel):
+    """Whether it waits."""
+
+    waits: bool = False
+
+
+HITS: list[str] = []
+LET_GO = threading.Event()
+
+
+@tool("hit")
+async def hit(arguments: Hit, desk: Desk) -> str:
+    """Is counted."""
+    if arguments.waits:
+        HITS.append("begun")
+        try:
+            while not LET_GO.is_set():
+                await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            HITS.append("broken off")
+            raise
+    HITS.append("done")
+    return "hit"
+
+
+async def test_what_other_subtasks_found_is_given_within_bounds(sales):
+    both = plan(goal="Sum up.")
+    both["subtasks"][0]["dependencies"] = ["long", "short"]
+    both["subtasks"] += [
+        {"id": "long", "type": "sleep", "params": {"payload_bytes": 100_000}},
+        {"id": "short", "type": "sleep", "params": {"payload_bytes": 3}},
+    ]
+    with ModelServer(script=turns({"text": "done"})) as server:
+        async with opened(server) as hf:
+            await hf.wait((await hf.start("sales", plan=both)).id)
+    said = server.calls[0].body["messages"][1]["content"]
+    assert "--- begin result of short" in said
+    assert '"payload": "xxx"' in said
+    assert "more characters are left out" in said
+    assert len(said) < 12_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"fault": "refusal"}, "the model gave no answer: "),
+        ({"fault": "status", "status": 400}, "the model's endpoint refuses the request"),
+        ({"fault": "length"}, "the model takes call 1 in no form"),
+    ],
+)
+async def test_a_fault_that_no_other_try_mends_fails_the_agent_with_its_sentence(sales, fault, told):
+    with ModelServer(fault) as server:
+        async with opened(server) as hf:
+            task = await hf.wait((await hf.start("sales", plan=plan(files=[sales]))).id)
+    assert (task.error or "").startswith(f"a: {told}")
+    assert server.count <= 4
+
+
+def test_the_plan_is_checked_before_anything_starts():
+    kind = REGISTRY.get("agent")
+    assert kind.faults({"goal": "x", "tools": ["nothing"]})[0].startswith(
+        "tools: value error, there is no tool 'nothing'"
+    )
+    assert kind.faults({"goal": "x", "result_schema": {"type": "nonsense"}}) == [
+        "result_schema: value error, it is not a json schema, or refers to something outside itself"
+    ]
+    assert kind.faults({"goal": "x", "result_schema": {"$ref": "file:///etc/passwd"}})
+    assert not kind.faults({"goal": "x"})
+    assert kind.files == "files"
+
+
+def test_a_plan_of_a_client_names_only_what_is_handed_out(tmp_path):
+    open_, private = tmp_path / "open", tmp_path / "private"
+    open_.mkdir()
+    private.mkdir()
+    (open_ / "a.md").write_text("a")
+    (private / "b.md").write_text("b")
+    readable = Readable([open_])
+    made = resolved(plan(files=["a.md"]), readable, REGISTRY)
+    assert made["subtasks"][0]["params"]["files"] == [str(open_ / "a.md")]
+    for name in (str(private / "b.md"), "../private/b.md", str(open_), "*.md", "."):
+        with pytest.raises(BadInput):
+            resolved(plan(files=[name]), readable, REGISTRY)
