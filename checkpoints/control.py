@@ -11,10 +11,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast.checkpoints import events, questions, subtasks, tasks
+from holdfast.checkpoints import budget, events, questions, spend, subtasks, tasks
 from holdfast.checkpoints.errors import IllegalMove, UnknownSubtask
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.questions import Asked, Question
+from holdfast.checkpoints.spend import Spent
 from holdfast.checkpoints.states import (
     SETTLED,
     TERMINAL,
@@ -29,7 +30,7 @@ from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
 
 MODES = ("drain", "step", "now")  # from the mildest to the strictest
-PERSON, PARENT, SYSTEM, HOLDS = "person", "parent", "system", "holds"
+PERSON, PARENT, BUDGET, SYSTEM, HOLDS = "person", "parent", "budget", "system", "holds"
 WAITS = (TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED)
 
 
@@ -67,6 +68,8 @@ def resume(db: sqlite3.Connection, task_id: str, now: float, *, only: str | None
     task = tasks.get(db, task_id)
     state = advance(task_id, task.state, TaskEvent.RESUME)
     stops = {who: stop for who, stop in task.stops.items() if only and who != only}
+    if BUDGET in task.stops and not only and _asks_for_money(db, task):
+        stops[BUDGET] = task.stops[BUDGET]  # it would be passed again at once: its question wants an answer
     if state == task.state or (only and only not in task.stops):
         return task
     events.append(db, task.number, [News("control", data={"do": "resume", **({"by": only} if only else {})})], now)
@@ -180,6 +183,29 @@ def request(db: sqlite3.Connection, task_id: str, subtask: str, asked: Asked, no
     return questions.find(db, task.number, question.id)
 
 
+def overspend(db: sqlite3.Connection, task_id: str, next_: Spent | None, now: float) -> bool:
+    """Pauses a task whose budget would be passed, and asks what now; False if it cannot be paused at this moment.
+
+    ``next_`` is what the call costs at most that was not made; None if the time is over.
+    """
+    task = tasks.get(db, task_id)
+    if task.state not in (TaskState.WORKING, TaskState.PAUSED) or task.rollback:
+        return False
+    if not _asks_for_money(db, task):
+        limits, asked = budget.limits_of(db, task.number), len(questions.load(db, task.number))
+        seconds = budget.seconds_at_work(db, task.number, now)
+        asking = budget.question(limits, spend.total(db, task.number), seconds, next_, asked + 1)
+        question = questions.ask(db, task.number, budget.SUBTASK, asking, now)
+        data = {"question": question.id, "prompt": question.prompt}
+        events.append(db, task.number, [News("question.asked", budget.SUBTASK, data)], now)
+    pause(db, task_id, now, who=BUDGET, mode="step", reason="the budget is used up")
+    return True
+
+
+def _asks_for_money(db: sqlite3.Connection, task: TaskRow) -> bool:
+    return any(one.kind == "budget" for one in questions.pending(db, task.number))
+
+
 def expire(db: sqlite3.Connection, task_id: str, now: float) -> None:
     """Takes the default of each question whose deadline has passed; without one its subtask fails."""
     task = tasks.get(db, task_id)
@@ -239,6 +265,8 @@ def answer(
     events.append(db, task.number, news, now)
     if question.kind == "failure":
         _decide(db, task, question.subtask, str(value), now)
+    elif question.kind == "budget":
+        _spend_on(db, task, question.id, value, now)
     _settle(db, task_id, now)
     return tasks.get(db, task_id)
 
@@ -304,6 +332,23 @@ def _decide(db: sqlite3.Connection, task: TaskRow, subtask: str, decision: str, 
         subtasks.renew(db, task.number, subtask)
     else:
         fail(db, tasks.get(db, task.id), f"{subtask} failed and was not to be tried again", now)
+
+
+def _spend_on(db: sqlite3.Connection, task: TaskRow, question: str, value: Any, now: float) -> None:
+    """What the answer to "the budget is used up, what now?" does; it lifts the budget's stop and no other."""
+    if value == budget.STOP:
+        cancel(db, task.id, now)
+        return
+    known = budget.limits_of(db, task.number)
+    if value == budget.FINISH:
+        known = {**known, "over": budget.FINISH}
+    elif "raise" in value:
+        known = budget.raised(question, known, value["raise"])
+    else:
+        for subtask in value["drop"]:
+            skip(db, task.id, subtask, now, who="person, to keep to the budget")
+    budget.store(db, task.number, task.options, known)
+    resume(db, task.id, now, only=BUDGET)
 
 
 def _drop(db: sqlite3.Connection, task: TaskRow, subtask: str, event: SubtaskEvent, reason: str, now: float) -> None:

@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.checkpoints import cache
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.files import draft_name, drafted
 from holdfast.checkpoints.states import TERMINAL
 
-TABLES = ("subtasks", "steps", "events", "artifacts", "questions", "messages", "leases")
+TABLES = ("subtasks", "steps", "events", "artifacts", "questions", "messages", "leases", "spend")
 GRACE_SECONDS = 3600
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 _ENDED = ", ".join(f"'{state}'" for state in sorted(TERMINAL))
@@ -95,6 +96,7 @@ def _forget(db: sqlite3.Connection, before: float, keep: int) -> list[str]:
         "DELETE FROM results WHERE number NOT IN (SELECT result FROM subtasks WHERE result IS NOT NULL "
         "UNION SELECT result FROM steps WHERE result IS NOT NULL)"
     )
+    cache.clear_stale(db, time.time())
     return [task_id for _, task_id in rows]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from holdfast.checkpoints.errors import AlreadyAnswered, BadInput, InvalidAnswer, UnknownQuestion
 
-Kind = Literal["input", "approval", "failure"]
+Kind = Literal["input", "approval", "failure", "budget"]
 COLUMNS = (
     "id, subtask, key, kind, prompt, schema, fallback, deadline, asked_at, answer, answered_at IS NOT NULL, answered_by"
 )
@@ -122,7 +122,7 @@ def check(question: Question, value: Any) -> None:
     edit = question.kind == "approval" and isinstance(value, dict) and "edit" in value
     if not edit and (size := _size(value)) > LARGEST:
         raise InvalidAnswer(question.id, f"it has {size:,} bytes of JSON, and {LARGEST:,} are allowed")
-    if question.schema is not None and (reason := _misfit(question.schema, value)):
+    if question.schema is not None and (reason := misfit(question.schema, value)):
         raise InvalidAnswer(question.id, reason)
 
 
@@ -143,7 +143,7 @@ def require_sound(asked: Asked) -> None:
         raise BadInput(f"the schema of a question may refer only to itself, not to {outside!r}")
     if not jsonschema_rs.meta.is_valid(asked.schema):
         raise BadInput(f"the schema of the question {asked.prompt!r} is not a JSON schema")
-    if asked.default is not None and (reason := _misfit(asked.schema, json.loads(asked.default))):
+    if asked.default is not None and (reason := misfit(asked.schema, json.loads(asked.default))):
         raise BadInput(f"the default of the question {asked.prompt!r} does not fit its schema: {reason}")
 
 
@@ -152,7 +152,8 @@ def _size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
 
 
-def _misfit(schema: dict[str, Any], value: Any) -> str | None:
+def misfit(schema: dict[str, Any], value: Any) -> str | None:
+    """Why a value does not fit a JSON schema; None if it does."""
     import jsonschema_rs  # noqa: PLC0415  only who asks or answers needs it
 
     if outside := _outside(schema):

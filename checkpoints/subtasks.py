@@ -36,12 +36,37 @@ class SubtaskRow:
 
 def insert(db: sqlite3.Connection, task: int, specs: Sequence[Mapping[str, Any]]) -> None:
     """Stores subtasks as waiting, in their order."""
+    _insert(db, task, specs, 0)
+
+
+def _insert(db: sqlite3.Connection, task: int, specs: Sequence[Mapping[str, Any]], first: int) -> None:
     db.executemany(
         "INSERT INTO subtasks(task, id, position, type, spec, state) VALUES(?, ?, ?, ?, ?, 'waiting')",
-        [
-            (task, spec["id"], i, spec["type"], json.dumps(spec, ensure_ascii=False, separators=(",", ":")))
-            for i, spec in enumerate(specs)
-        ],
+        [(task, spec["id"], i, spec["type"], _text(spec)) for i, spec in enumerate(specs, first)],
+    )
+
+
+def _text(spec: Mapping[str, Any]) -> str:
+    return json.dumps(spec, ensure_ascii=False, separators=(",", ":"))
+
+
+def add(db: sqlite3.Connection, task: int, specs: Sequence[Mapping[str, Any]]) -> None:
+    """Stores further subtasks as waiting, after those that are there."""
+    (last,) = db.execute("SELECT coalesce(max(position), -1) FROM subtasks WHERE task = ?", (task,)).fetchone()
+    _insert(db, task, specs, last + 1)
+
+
+def arrange(db: sqlite3.Connection, task: int, ids: Sequence[str]) -> None:
+    """Puts subtasks into that order, each after its dependencies, as whoever loads them expects."""
+    db.executemany(
+        "UPDATE subtasks SET position = ? WHERE task = ? AND id = ?", [(i, task, id_) for i, id_ in enumerate(ids)]
+    )
+
+
+def respecify(db: sqlite3.Connection, task: int, subtask: str, spec: Mapping[str, Any]) -> None:
+    """Puts another entry of a plan in the place of a subtask's; its state stays."""
+    db.execute(
+        "UPDATE subtasks SET type = ?, spec = ? WHERE task = ? AND id = ?", (spec["type"], _text(spec), task, subtask)
     )
 
 

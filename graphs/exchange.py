@@ -56,6 +56,8 @@ def task_of(told: Mapping[str, Any]) -> Task:
         questions=[question_of(one) for one in told["questions"]],
         artifacts=_ARTIFACTS.validate_python(told["artifacts"]),
         usage=told["usage"],
+        budget=told["budget"],
+        cost_to_finish=told["cost_to_finish"],
         error=told["error"],
         options=told["options"],
         last_seq=told["last_seq"],

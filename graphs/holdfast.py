@@ -32,10 +32,9 @@ from holdfast.graphs import orchestrator
 from holdfast.graphs.explain import Explanation, explain
 from holdfast.graphs.feed import Feed
 from holdfast.graphs.runner import Launch, Runner
-from holdfast.graphs.settings import database_path, pause_resume_on
+from holdfast.graphs.settings import database_path, model, pause_resume_on
 from holdfast.graphs.task import Task, snapshot
 from holdfast.graphs.view import ALL, View, Wanted, of_row, view
-from holdfast.nodes.context import TaskContext
 from holdfast.nodes.orchestration import answer, create_task
 from holdfast.nodes.plan import Plan
 from holdfast.nodes.registry import REGISTRY, Registry
@@ -111,6 +110,7 @@ class Holdfast:
 
     async def __aenter__(self) -> Holdfast:
         if self._elsewhere is None:
+            model()  # what cannot be used is told before the database is opened
             self.database = await asyncio.to_thread(
                 Database, self._path, serves=self.serves > 0, **self._database_options
             )
@@ -119,6 +119,8 @@ class Holdfast:
         self.graph = builder.compile(checkpointer=Saver(self.database), name="holdfast")
         self.feed = Feed(self.database)
         self._runner = Runner(self.services, self.graph, self.serves, self._elsewhere)
+        calls = self.services.calls
+        self._loading = asyncio.create_task(calls.ready()) if calls and self._elsewhere is None else None
         return self
 
     async def __aexit__(
@@ -126,6 +128,10 @@ class Holdfast:
     ) -> None:
         await self._runner.close()
         await self.feed.close()
+        if self._loading:
+            await asyncio.gather(self._loading, return_exceptions=True)
+        if self.services.calls and self._elsewhere is None:
+            await self.services.calls.close()
         if self._elsewhere is None:
             await asyncio.to_thread(self.database.close)
 
@@ -142,12 +148,14 @@ class Holdfast:
         approve: bool = False,
         yes: bool = False,
         reuse: str | None = None,
+        budget: Mapping[str, float] | None = None,
         sender: Sender = SOMEBODY,
     ) -> Task:
         """Records a new task and begins to work on it; raises BadInput or InvalidPlan before anything is recorded.
 
-        ``reuse`` names a task whose results are taken for subtasks with equal type, parameters and inputs; ``sender``
-        is whose task it is, and the message that began it.
+        ``budget`` has limits for ``cost`` (dollars), ``tokens`` and ``seconds`` at work: before one is passed the task
+        pauses and asks.  ``reuse`` names a task whose results are taken for subtasks with equal type, parameters and
+        inputs; ``sender`` is whose task it is, and the message that began it.
         """
         fields = {
             "data": [_absolute(path) for path in data],
@@ -158,6 +166,7 @@ class Holdfast:
             "on_failure": on_failure,
             "approve": approve,
             "yes": yes,
+            "budget": budget,
             "reuse": reuse and await self.database.aread(lambda db: tasks.resolve(db, reuse)),
         }
         return await asyncio.shield(self._create(goal, fields, sender))
@@ -328,7 +337,7 @@ class Holdfast:
     @property
     def has_model(self) -> bool:
         """Whether a language model plans and works here; without one the built-in rules do."""
-        return TaskContext.model is not None
+        return self.services.calls is not None
 
     def listen(self, listener: Listener) -> None:
         """Passes live news (progress, tokens) of this process's tasks to ``listener``."""

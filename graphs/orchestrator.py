@@ -29,9 +29,11 @@ from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.graphs import subtask
-from holdfast.graphs.settings import database_path, type_modules
+from holdfast.graphs.settings import database_path, model, setting, type_modules
 from holdfast.graphs.types import load_types
 from holdfast.nodes import builtin, orchestration
+from holdfast.nodes.agent.reach import Reach
+from holdfast.nodes.models.calls import Calls
 from holdfast.nodes.registry import REGISTRY, Registry
 from holdfast.nodes.services import Services
 from holdfast.nodes.state import Input, Output, State
@@ -68,8 +70,18 @@ def build(
 
 
 def make_services(database: Database, registry: Registry = REGISTRY, workers: int = 8) -> Services:
-    """Services over an open database, with a subtask graph for the types registered now."""
-    return Services(database, registry, subtask.fly, workers)
+    """Services over an open database, with a subtask graph for the types registered now and the model that is set."""
+    return Services(database, registry, subtask.fly, workers, model_calls(), reach=Reach.of(setting("fetch")))
+
+
+def model_calls() -> Calls | None:
+    """Calls of the model that is set, or None; raises BadInput for a setting that cannot be used."""
+    settings = model()
+    if settings is None:
+        return None
+    from holdfast.nodes.models.endpoint import OpenAIEndpoint  # noqa: PLC0415  it loads an HTTP client
+
+    return Calls(OpenAIEndpoint(settings), settings)
 
 
 class open_graph:
@@ -79,6 +91,7 @@ class open_graph:
         self._path, self._registry = database_path(path), registry
 
     def __enter__(self) -> Orchestrator:
+        model()  # what cannot be used is told before the database is opened
         self._database = Database(self._path)
         services = make_services(self._database, self._registry)
         return build(lambda: services, self._registry).compile(checkpointer=Saver(self._database), name="holdfast")
@@ -109,8 +122,15 @@ def _node(step: Step, provider: Provider, drawn: Drawn | None) -> _Node:
             task = await services.task(task.id)
         return {"task": task.id, "status": task.state.value, **update}
 
+    async def alone(state: State, config: RunnableConfig) -> dict[str, Any]:
+        try:
+            return await arun(state, config)
+        finally:
+            if calls := (await asyncio.to_thread(provider)).calls:
+                await calls.close()  # its connections belong to this loop, which ends now
+
     def run(state: State, config: RunnableConfig) -> dict[str, Any]:
-        return _blocking(arun(state, config))
+        return _blocking(alone(state, config))
 
     return _Node(run, arun, step.__name__, drawn)
 
@@ -152,6 +172,7 @@ def shared_services() -> Services:
     with _opening:
         if path not in _open:
             load_types(type_modules())
+            model()  # what cannot be used is told before the database is opened
             database = Database(path)
             atexit.register(database.close)
             _open[path] = make_services(database)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.checkpoints.errors import BadInput
+from holdfast.nodes.models.settings import ModelSettings, missing, read
 
 FILE = "holdfast.toml"
 DEFAULT_DATABASE = ".holdfast/holdfast.db"
@@ -30,6 +31,16 @@ def pause_resume_on() -> bool:
     """Whether a person may pause tasks and resume paused ones here: the setting ``pause_resume``, on by default."""
     value = setting("pause_resume")
     return value is None or str(value).lower() not in ("off", "false", "0", "no")
+
+
+def model() -> ModelSettings | None:
+    """The model that is set, or None for the built-in engine; raises BadInput for a setting that cannot be used."""
+    return read(os.environ, _file())
+
+
+def model_missing() -> str | None:
+    """What is not set for a model to be used, if half of it is."""
+    return missing(os.environ, _file())
 
 
 def setting(name: str) -> Any:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from holdfast.checkpoints import questions, results, subtasks, tasks
+from holdfast.checkpoints import questions, results, spend, subtasks, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import HoldfastError, UnknownSubtask
 from holdfast.checkpoints.events import timestamp
 from holdfast.checkpoints.questions import Question
-from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskState
+from holdfast.checkpoints.states import SETTLED, TERMINAL, SubtaskState, TaskState
 from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import ArtifactRow
 from holdfast.graphs.view import in_flight
@@ -84,7 +84,9 @@ class PlanView:
 class Task:
     """A snapshot of one task.  ``result`` reads the file when it is called.
 
-    ``runner`` is who works on it, in words, or None; ``paused_until`` is when its pause ends by itself.
+    ``budget`` has its limits (dollars, tokens, seconds); ``cost_to_finish`` is what the rest is expected to cost, in
+    dollars, None where nothing is known.  ``runner`` is who works on it, in words, or None; ``paused_until`` is when
+    its pause ends by itself.
     """
 
     id: str
@@ -100,6 +102,8 @@ class Task:
     questions: list[Question]
     artifacts: list[ArtifactRow]
     usage: Mapping[str, Any]
+    budget: Mapping[str, float]
+    cost_to_finish: float | None
     error: str | None
     options: Mapping[str, Any] = field(repr=False)
     last_seq: int
@@ -138,6 +142,8 @@ class Task:
                 for one in self.artifacts
             ],
             "usage": dict(self.usage),
+            "budget": dict(self.budget),
+            "cost_to_finish": self.cost_to_finish,
             "error": self.error,
             "runner": self.runner,
             "paused_until": self.paused_until and timestamp(self.paused_until),
@@ -155,6 +161,7 @@ def snapshot(database: Database, db: sqlite3.Connection, task_id: str, *, eager:
     runner = None if row.state in TERMINAL else database.owner.runner(db, row.number)
     stopped_by = _stops(row.stops)
     rows = cache(lambda: database.read(lambda again: subtasks.load(again, row.number)))
+    loaded: list[SubtaskRow] = []
     if eager:
         loaded = subtasks.load(db, row.number)
         rows = cache(lambda: loaded)
@@ -171,7 +178,9 @@ def snapshot(database: Database, db: sqlite3.Connection, task_id: str, *, eager:
         pause_reason=stop.get("reason"),
         questions=questions.pending(db, row.number),
         artifacts=tasks.artifacts(db, row.number),
-        usage={"input_tokens": 0, "output_tokens": 0, "cost": 0.0, "estimated": False},
+        usage=asdict(spend.total(db, row.number)),
+        budget={name: limit for name, limit in (row.options.get("budget") or {}).items() if name != "over"},
+        cost_to_finish=_to_finish(db, row.number, loaded) if eager and row.state not in TERMINAL else None,
         error=row.error,
         options=row.options,
         last_seq=row.last_seq,
@@ -181,6 +190,14 @@ def snapshot(database: Database, db: sqlite3.Connection, task_id: str, *, eager:
         _plan=cache(lambda: PlanView(row.revision, _views([one for one in rows() if not one.id.startswith("@")]))),
         _read=lambda subtask: database.read(lambda again: _result(again, row.number, task_id, subtask)),
     )
+
+
+def _to_finish(db: sqlite3.Connection, task: int, rows: Iterable[SubtaskRow]) -> float | None:
+    costs = spend.by_subtask(db, task)
+    if not costs:
+        return None
+    done = [(row.type, costs.get(row.id, 0.0)) for row in rows if row.state == SubtaskState.COMPLETED]
+    return spend.to_finish(done, [(row.type, costs.get(row.id, 0.0)) for row in rows if row.state not in SETTLED])
 
 
 def _stops(stops: Mapping[str, Mapping[str, Any]]) -> dict[str, Stop]:

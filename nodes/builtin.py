@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 
 MODULES = (
+    "holdfast.nodes.agent.types",
+    "holdfast.nodes.asking",
     "holdfast.nodes.planning",
+    "holdfast.nodes.replanning",
     "holdfast.nodes.market.types",
     "holdfast.nodes.report.types",
     "holdfast.nodes.sleep",

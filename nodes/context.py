@@ -15,10 +15,15 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from holdfast.checkpoints.errors import BadInput, StepRepeated
 from holdfast.checkpoints.questions import Asked, require_sound
+
+if TYPE_CHECKING:
+    from holdfast.nodes.agent.reach import Reach
+    from holdfast.nodes.models.model import Model
+    from holdfast.nodes.registry import Registry
 
 StepFunction = Callable[[], Any] | Callable[[], Awaitable[Any]]
 _logger = logging.getLogger("holdfast.task")
@@ -27,6 +32,10 @@ _step: contextvars.ContextVar[str | None] = contextvars.ContextVar("holdfast_ste
 
 Uncertain = Literal["repeat", "ask", "fail"]
 UNCERTAIN = {"oneOf": [{"enum": ["repeat", "fail"]}, {"type": "object", "required": ["value"]}]}
+
+
+class WorkStopped(Exception):
+    """Ends a body at its next step because the task was stopped; a body lets it pass."""
 
 
 class Unanswered(Exception):
@@ -81,13 +90,14 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
 class TaskContext:
     """Handed to each body; valid while that body runs."""
 
-    model: Any = None  # a LangChain chat model, when one is set
-
     def __init__(
         self, task_id: str, subtask_id: str, attempt: int, effects: Effects, uncertain: Uncertain = "repeat"
     ) -> None:
         self.task_id, self.subtask_id, self.attempt = task_id, subtask_id, attempt
         self._effects, self._uncertain = effects, uncertain
+        self.model: Model | None = None  # where one is set
+        self.registry: Registry | None = None  # the types that a plan may have
+        self.reach: Reach | None = None  # which addresses may be reached
         self._used: set[str] = set()
         self._limit: tuple[float, asyncio.Timeout] | None = None
 
@@ -149,6 +159,10 @@ class TaskContext:
             _step.reset(token)
         self._active()
         return await self._effects.end_step(name, value)
+
+    def is_done(self, step: str) -> bool:
+        """Whether a step of that name is on disk already."""
+        return self._effects.known_step(step) in self._effects.recorded
 
     async def ask(
         self,

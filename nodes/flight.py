@@ -19,12 +19,20 @@ from typing import Any
 from langgraph.errors import GraphBubbleUp
 
 from holdfast.checkpoints import events, messages, questions, results, subtasks, tasks
-from holdfast.checkpoints.errors import BadInput, DataCorrupt, HandedOver, HoldfastError, LeaseLost, StoreError
+from holdfast.checkpoints.errors import (
+    BadInput,
+    DataCorrupt,
+    HandedOver,
+    HoldfastError,
+    LeaseLost,
+    StoreError,
+)
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.files import hand_out
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.tasks import ArtifactRow, TaskRow
-from holdfast.nodes.context import Artifact, Record, TaskContext, Unanswered
+from holdfast.nodes.context import Artifact, Record, TaskContext, Unanswered, WorkStopped
+from holdfast.nodes.models.types import Fault
 from holdfast.nodes.registry import TaskType, require_json
 from holdfast.nodes.scheduler import Asked, Completed, Event, Failed, Stopped
 from holdfast.nodes.services import Services
@@ -41,10 +49,6 @@ class Recorded:
 
 MOST = 2000  # characters of an error that are kept
 _SECRET = re.compile(r"\bsk-[\w-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|(?<=Bearer )\S+")
-
-
-class WorkStopped(Exception):
-    """Ends a body at its next step because the task was stopped; a body lets it pass."""
 
 
 @dataclass(slots=True, eq=False)
@@ -117,9 +121,8 @@ class Flight:
             self.question = error.asked
             return Asked(self.id)
         self.context.log.debug("failed", exc_info=error)
-        return Failed(
-            self.id, self._sentence(error, limit), final=isinstance(error, BadInput | DataCorrupt | SystemExit)
-        )
+        final = isinstance(error, BadInput | DataCorrupt | SystemExit | Fault)  # a model was tried often enough
+        return Failed(self.id, self._sentence(error, limit), final=final)
 
     def _sentence(self, error: BaseException, limit: asyncio.Timeout) -> str:
         if isinstance(error, TimeoutError) and limit.expired():
@@ -128,7 +131,7 @@ class Flight:
             return f"it did nothing for its limit of {self.spec['idle_timeout_s']} s"
         if isinstance(error, SystemExit):
             return f"it called exit({error.code}), which a body may not"
-        text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
+        text = str(error) if isinstance(error, HoldfastError | Fault) else f"{type(error).__name__}: {error}"
         return _SECRET.sub("…", text)[:MOST]
 
 

@@ -24,14 +24,14 @@ from holdfast.checkpoints.questions import Asked
 from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskEvent, TaskState
 from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
-from holdfast.nodes import replies
+from holdfast.nodes import replies, revision
 from holdfast.nodes.plan import Plan, Subtask
+from holdfast.nodes.revision import PLANNER
 from holdfast.nodes.rollback import roll_back
 from holdfast.nodes.services import Services
 from holdfast.nodes.state import Input, State
 from holdfast.nodes.supervise import supervise as work_on
 
-PLANNER = "@plan"
 REVIEW = "@review"
 STANDS = frozenset({TaskState.PAUSED, TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED})
 APPROVAL = {
@@ -41,6 +41,7 @@ APPROVAL = {
         {"type": "object", "required": ["reject"], "properties": {"reject": {"type": "string"}}},
     ]
 }
+REVISE = {"enum": ["approve", "keep"]}  # of a plan that is at work already
 LOOK_AGAIN = {"holdfast": "look again"}  # resumes the interrupt of a task whose row says whether it may go on
 Update = dict[str, Any]
 OPTIONS = (
@@ -52,6 +53,7 @@ OPTIONS = (
     "approve",
     "yes",
     "reuse",
+    "budget",
 )  # of Input, kept in the task's row
 
 
@@ -116,7 +118,7 @@ async def create_task(
         if task is None:
             task = tasks.create(db, goal, options, now, task_id=task_id, context_id=context_id, owner=owner)
             if checked:
-                _store_plan(db, task, checked, now)
+                _store_plan(db, task, checked, {"by": "author"}, now)
             also(db, task)
         return tasks.get(db, task.id)
 
@@ -173,7 +175,11 @@ def _approval(revision: int) -> str:
 async def supervise(services: Services, task: TaskRow, lease: Lease) -> Update:
     """Runs the plan until every subtask is settled, or the task is stopped."""
     while not (blocked := _blocked(task, "supervise")):
-        rows = [row for row in await _rows(services, task) if not _built_in(row)]
+        every = await _reviewed(services, task, lease)
+        if reviser := next(filter(revision.is_open, revision.revisers(every)), None):
+            task = await _reconsider(services, task, lease, reviser)
+            continue
+        rows = [row for row in every if not _built_in(row)]
         if all(map(subtasks.is_settled, rows)):
             return {"goto": "finish"}
         await work_on(services, task, lease, rows)
@@ -181,6 +187,46 @@ async def supervise(services: Services, task: TaskRow, lease: Lease) -> Update:
         if task.last_seq == before.last_seq:
             raise HoldfastError(f"task {task.id} can neither go on nor wait; please report this with `holdfast show`")
     return blocked
+
+
+async def _reviewed(services: Services, task: TaskRow, lease: Lease) -> list[SubtaskRow]:
+    """All subtasks; among them a new reviser if a model is set and something has happened that it may answer to."""
+    rows = await _rows(services, task)
+    if services.calls is None:
+        return rows
+
+    def look(db: sqlite3.Connection) -> bool:
+        if why := revision.occasion(db, task, rows):
+            revision.insert_reviser(db, task, rows, why)
+        return bool(why)
+
+    if not await services.database.aread(lambda db: bool(revision.occasion(db, task, rows))):
+        return rows
+    await services.database.awrite(look, lease)
+    return await _rows(services, task)
+
+
+async def _reconsider(services: Services, task: TaskRow, lease: Lease, reviser: SubtaskRow) -> TaskRow:
+    """Runs a reviser, or puts what it found into effect, which may need approval; the task as it stands then."""
+    if not subtasks.is_settled(reviser):
+        await work_on(services, task, lease, [reviser])
+        return await _park(services, task, lease)
+    made: dict[str, Any] = {"why": f"the revision failed: {reviser.error}"}
+    if reviser.result is not None:
+        number = reviser.result
+        made = json.loads(await services.database.aread(lambda db: results.get(db, number)))
+    now = services.clock()
+    if task.options.get("approve") and made.get("subtasks"):
+        asked = Asked(revision.summary(made), f"approval of {reviser.id}", REVISE, '"approve"')
+        question = await services.database.awrite(lambda db: control.request(db, task.id, REVIEW, asked, now), lease)
+        if not question.answered:
+            return await services.task(task.id)
+        if json.loads(question.answer or "null") != "approve":
+            made = {"why": "a person wanted it so", "by": {"by": "person"}}
+    await services.database.awrite(
+        lambda db: revision.put_into_effect(db, task, reviser, made, services.registry, now), lease
+    )
+    return await services.task(task.id)
 
 
 async def finish(services: Services, task: TaskRow, lease: Lease) -> Update:
@@ -304,10 +350,12 @@ async def _adopt(services: Services, task: TaskRow, lease: Lease, number: int) -
     if "rejected" in made:
         return await _move(services, task, lease, TaskEvent.REJECT, error=made["rejected"])
     try:
-        checked = Plan.parse(made).checked(services.registry)
+        checked = Plan.parse({"subtasks": made["subtasks"]}).checked(services.registry)
     except BadInput as error:
         return await _move(services, task, lease, TaskEvent.FAIL, error=str(error))
-    await services.database.awrite(lambda db: _store_plan(db, task, checked, services.clock()), lease)
+    await services.database.awrite(
+        lambda db: _store_plan(db, task, checked, made.get("by", {}), services.clock()), lease
+    )
     return await services.task(task.id)
 
 
@@ -319,21 +367,22 @@ def _require_options(fields: Mapping[str, Any]) -> None:
         raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _store_plan(db: sqlite3.Connection, task: TaskRow, plan: Plan, now: float) -> None:
+def _store_plan(db: sqlite3.Connection, task: TaskRow, plan: Plan, by: Mapping[str, Any], now: float) -> None:
+    """Stores a plan; ``by`` says who made it: the task's author, the rules, or which model, and why not another."""
     subtasks.insert(db, task.number, [subtask.compact() for subtask in plan.subtasks])
-    revision = tasks.next_revision(db, task.number)
-    news = News("plan.made", data={"revision": revision, "subtasks": len(plan.subtasks)})
+    number = tasks.next_revision(db, task.number)
+    news = News("plan.made", data={"revision": number, "subtasks": len(plan.subtasks), **by})
     events.append(db, task.number, [news], now)
 
 
 def _revise(db: sqlite3.Connection, task: TaskRow, decision: Mapping[str, Any], now: float) -> None:
     """Puts an edited plan in the place of one that has not run, or takes the plan away so that it is made again."""
     subtasks.remove_all(db, task.number)
-    revision = tasks.next_revision(db, task.number)
+    number = tasks.next_revision(db, task.number)
     if "edit" in decision:
         plan = Plan.parse(decision["edit"])
         subtasks.insert(db, task.number, [subtask.compact() for subtask in plan.subtasks])
-    data = {"revision": revision, **({} if "edit" in decision else {"rejected": decision.get("reject")})}
+    data = {"revision": number, **({} if "edit" in decision else {"rejected": decision.get("reject")})}
     events.append(db, task.number, [News("plan.revised", data=data)], now)
 
 
@@ -382,6 +431,7 @@ def _ending(task: TaskRow, rows: list[SubtaskRow]) -> tuple[TaskEvent, str | Non
 def _failure(rows: list[SubtaskRow]) -> str | None:
     """Why the task failed, or None."""
     failed = [row for row in rows if row.state == SubtaskState.FAILED and not subtasks.has_result(row)]
+    failed = [row for row in failed if not row.id.startswith(revision.REVISER)]  # without one the plan stays as it is
     if not failed:
         return None
     first = f"{failed[0].id}: {failed[0].error}" if not _built_in(failed[0]) else failed[0].error

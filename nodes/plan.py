@@ -35,7 +35,8 @@ class Subtask(BaseModel):
     """One unit of a plan.
 
     ``estimated_time`` is in minutes.  ``timeout_s`` limits one attempt, in seconds, ``idle_timeout_s`` the time without
-    a step or progress.  ``fallback`` names a subtask that runs only if this one fails for good; its result then stands
+    a step or progress.  ``cache`` says whether answers of the model may be used again, and kept; None: as the type has
+    it.  ``fallback`` names a subtask that runs only if this one fails for good; its result then stands
     for this one's.
     """
 
@@ -55,6 +56,7 @@ class Subtask(BaseModel):
     retries: int = Field(2, ge=0, le=100)
     fallback: str | None = None
     on_failure: Literal["continue", "fail_fast", "rollback", "ask"] | None = None
+    cache: bool | None = None
 
     def compact(self) -> dict[str, Any]:
         """The JSON form without what was left at its default."""
@@ -94,7 +96,7 @@ class Plan(BaseModel):
         """This plan in running order; raises InvalidPlan with one sentence for every fault."""
         if faults := self.faults(registry):
             raise InvalidPlan(faults)
-        return type(self)(subtasks=self._ordered())
+        return type(self)(subtasks=self.ordered())
 
     def faults(self, registry: Registry) -> list[str]:
         """One sentence for every fault, in the order of the plan; empty if it can run.  Linear in its size."""
@@ -158,7 +160,7 @@ class Plan(BaseModel):
             for fault in registry.get(subtask.type).faults(subtask.params):
                 yield f"subtask {subtask.id!r} has a bad parameter {fault}"
 
-    def _ordered(self) -> list[Subtask]:
+    def ordered(self) -> list[Subtask]:
         """Each after its dependencies and their fallbacks, and else as the plan has them (Kahn, with a heap)."""
         position = {subtask.id: i for i, subtask in enumerate(self.subtasks)}
         stands_in = {subtask.id: subtask.fallback for subtask in self.subtasks if subtask.fallback}

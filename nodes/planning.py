@@ -1,4 +1,4 @@
-"""The task type behind ``@plan``: it decomposes a goal into subtasks, by rules."""
+"""The task type behind ``@plan``: it decomposes a goal into subtasks, by the model if one is set, else by rules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from holdfast.checkpoints.errors import Rejected
 from holdfast.nodes.context import TaskContext
+from holdfast.nodes.decomposer import decompose
 from holdfast.nodes.market.planner import make_plan
 from holdfast.nodes.registry import task_type
 
@@ -26,7 +27,10 @@ class PlanParams(BaseModel):
 @task_type("plan", files="data")
 async def plan(params: PlanParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Decompose a goal into subtasks with dependencies, or say why it is not for this planner."""
+    if ctx.model:
+        return await decompose(params.goal, params.data, params.feedback, ctx)
     try:
-        return {"subtasks": await asyncio.to_thread(make_plan, params.goal, params.data)}
+        made = await asyncio.to_thread(make_plan, params.goal, params.data)
     except Rejected as why:
         return {"rejected": str(why)}
+    return {"subtasks": made, "by": {"by": "rules"}}

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import inspect
 import json
+import os
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from holdfast.nodes.context import TaskContext, Uncertain
 
 Compensation = Callable[[Any, Any, TaskContext], Awaitable[None]]
 Body = Callable[[Any, dict[str, Any], TaskContext], Awaitable[Any]]
+
+
+KEEP_SECONDS = 30 * 86_400.0
 
 
 class NoParams(BaseModel):
@@ -40,6 +44,7 @@ class TaskType:
     """One registered type; ``version`` rises when equal inputs would give another result.
 
     ``files`` is the parameter that lists files, if there is one: a client may only name there what is handed out to it.
+    ``keeps`` is for how many seconds the model's answers may be used again; 0: not at all.
     """
 
     name: str
@@ -51,6 +56,7 @@ class TaskType:
     uncertain: Uncertain = "repeat"
     reads: Callable[[Any], Iterable[Path]] | None = None
     files: str | None = None
+    keeps: float = KEEP_SECONDS
 
     async def undo(self, params: Any, result: Any, ctx: TaskContext) -> None:
         """Runs the compensation, which the type has to have."""
@@ -73,6 +79,16 @@ class TaskType:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.digest()[:16]
+
+    def paths(self, spec: Mapping[str, Any]) -> set[str]:
+        """The files, folders and patterns that a subtask of this type reads, by their full names; looks at the disk."""
+        params = spec.get("params", {})
+        named = params.get(self.files) if self.files else None
+        try:
+            found = [*self.reads(self.validate(params))] if self.reads else []
+        except (ValidationError, HoldfastError, OSError):
+            found = []  # its body tells what is wrong
+        return {os.path.abspath(one) for one in (*found, *(named if isinstance(named, list) else ()))}
 
     def faults(self, params: Mapping[str, Any]) -> list[str]:
         """One "field: reason" for each parameter that does not fit; empty if all do."""
@@ -130,6 +146,7 @@ def task_type(
     uncertain: Uncertain = "repeat",
     reads: Callable[[Any], Iterable[Path]] | None = None,
     files: str | None = None,
+    keeps: float = KEEP_SECONDS,
     registry: Registry = REGISTRY,
 ) -> Callable[[Body], Body]:
     """Registers an async function ``(params, inputs, ctx)`` as the task type ``name``; returns it unchanged.
@@ -138,7 +155,8 @@ def task_type(
     ``uncertain`` is what happens to a step that was begun before a crash and has no receipt: ``repeat`` it, ``ask`` a
     person, or ``fail``.  ``reads`` tells the files that the typed parameters name: their content is an input as well.
     ``files`` is the name of a parameter that is a list of files' names: in the plan of a server's client they are
-    looked up among the files that it may read, and replaced by their full paths.
+    looked up among the files that it may read, and replaced by their full paths.  ``keeps`` is for how many seconds the
+    model's answers to it may be used again (30 days); 0: each run asks anew, unless its subtask has ``cache: true``.
 
     Raises InvalidTaskType if the function is not async, does not take three parameters, or types the first with
     something other than a pydantic model (``dict`` means: no validation).
@@ -146,7 +164,8 @@ def task_type(
 
     def register(body: Body) -> Body:
         params, description = _params_model(name, body), inspect.getdoc(body) or ""
-        registry.register(TaskType(name, body, params, description, version, compensate, uncertain, reads, files))
+        kind = TaskType(name, body, params, description, version, compensate, uncertain, reads, files, keeps)
+        registry.register(kind)
         return body
 
     return register

@@ -13,10 +13,14 @@ from holdfast.checkpoints import tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.tasks import TaskRow
+from holdfast.nodes.models.recall import Recent
 from holdfast.nodes.registry import Registry
 
 if TYPE_CHECKING:
+    from holdfast.nodes.agent.reach import Reach
     from holdfast.nodes.flight import Flight
+    from holdfast.nodes.models.calls import Calls
+    from holdfast.nodes.models.purse import Outstanding
 
 _lease: contextvars.ContextVar[Lease | None] = contextvars.ContextVar("holdfast_lease", default=None)
 Listener = Callable[[dict[str, Any]], None]
@@ -47,6 +51,10 @@ class Services:
     registry: Registry
     fly: Callable[[Flight], Awaitable[None]]
     workers: int = 8
+    calls: Calls | None = None  # of the model that is set
+    recent: Recent = field(default_factory=Recent)  # the model's answers that were last used
+    outstanding: dict[int, Outstanding] = field(default_factory=dict)  # calls under way, by task
+    reach: Reach | None = None  # which addresses agents may reach
     clock: Callable[[], float] = time.time
     leaving: bool = False  # this process hands over: nothing is begun any more
     at_work: dict[str, Supervised] = field(default_factory=dict)

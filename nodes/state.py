@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic makes no schema of typing's before Python 3.12
+
+
+class Budget(BaseModel):
+    """Limits of what a task spends; those that are left out do not hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cost: float | None = Field(default=None, ge=0, description="Dollars.")
+    tokens: int | None = Field(default=None, ge=0, description="Tokens in and out.")
+    seconds: float | None = Field(default=None, ge=0, description="Time at work, pauses not counted.")
 
 
 class Input(BaseModel):
@@ -29,6 +39,9 @@ class Input(BaseModel):
     )
     on_failure: Literal["continue", "fail_fast", "rollback", "ask"] | None = Field(
         default=None, description="What a subtask's failure does to the task, unless the subtask says otherwise."
+    )
+    budget: Budget | None = Field(
+        default=None, description="What the task may spend on a model: it pauses and asks before it would spend more."
     )
     approve: bool = Field(default=False, description="Ask for approval of the plan before it runs.")
     yes: bool = Field(default=False, description="Take the default answer of every question that has one.")

@@ -17,7 +17,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from holdfast.checkpoints import control, events, subtasks, tasks
+from holdfast.checkpoints import budget, cache, control, events, subtasks, tasks
 from holdfast.checkpoints.errors import BadInput, DataCorrupt, HandedOver
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
@@ -27,6 +27,9 @@ from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.flight import Durable, Flight, recorded
+from holdfast.nodes.models.model import Model
+from holdfast.nodes.models.purse import Purse
+from holdfast.nodes.models.recall import Recall
 from holdfast.nodes.registry import TaskType
 from holdfast.nodes.scheduler import (
     Ask,
@@ -184,6 +187,8 @@ class Shift:
                 flight = self._flights[subtask]
                 hit = [News("cache.hit", subtask, {"from": flight.reused})] * (flight.reused is not None)
                 done = subtasks.complete(db, task, subtask, flight.value, now, flight.fingerprint)
+                if done and flight.context.model:
+                    flight.context.model.recall.store(db, now)
                 if subtask in self._stands_for:
                     subtasks.stand_in(db, task, subtask, self._stands_for[subtask])
                 return [*hit, News("subtask.completed", subtask)] if done else []
@@ -259,6 +264,13 @@ class Shift:
         effects = Durable(self._services, self._lease, self._task, subtask, known)
         kind = self._services.registry.get(row.type)
         context = TaskContext(self._task.id, subtask, self._attempts[subtask] + 1, effects, kind.uncertain)
+        context.registry = self._services.registry
+        if self._services.calls:
+            purse = Purse(self._services, self._lease, self._task, subtask)
+            wanted, origins = row.spec.get("cache"), partial(self._origins, subtask)
+            recall = Recall(self._services, self._lease, self._task, subtask, kind, wanted, origins)
+            context.model = Model(self._services.calls, purse, recall, context.step)
+        context.reach = self._services.reach
         bodies = await self._inputs(row)
         inputs = {name: json.loads(body) for name, body in bodies.items()}
         flight = Flight(kind, row.spec, inputs, context, self._inbox.put_nowait, self._loop.create_future())
@@ -266,6 +278,17 @@ class Shift:
         if source := self._task.options.get("reuse"):
             await self._take_over(flight, source)
         return flight
+
+    def _origins(self, subtask: str) -> set[str]:
+        """Tags of what a subtask's result is made from: those that it needs, and the files that any of these reads."""
+        known, left = {subtask}, [subtask]
+        while left:
+            needs = self._rows[left.pop()].spec.get("dependencies", ())
+            left += [need for need in needs if need not in known]
+            known.update(needs)
+        rows = [self._rows[id_] for id_ in known]
+        paths = {path for row in rows for path in self._services.registry.get(row.type).paths(row.spec)}
+        return {f"{cache.SUBTASK}{self._task.id}/{id_}" for id_ in known} | {f"{cache.FILE}{path}" for path in paths}
 
     async def _take_over(self, flight: Flight, source: str) -> None:
         """Takes the result, and the artifacts, of an equal subtask of another task, if it has one."""
@@ -307,12 +330,22 @@ class Shift:
             for row in changed:
                 self._follow(row)
             self._obey(_mode(task, self.handed_over))
+            if (task.options.get("budget") or {}).get("seconds") is not None:
+                await self._services.database.awrite(self._mind_the_time, self._lease)
             try:
                 async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 may swallow a cancel
                     await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
+
+    def _mind_the_time(self, db: sqlite3.Connection) -> None:
+        """Pauses a task that has been at work for as long as it may."""
+        now = self._services.clock()
+        task = tasks.get(db, self._task.id)
+        if task.state == TaskState.WORKING and budget.is_late(db, task.number, now):
+            control.overspend(db, task.id, None, now)
+            self.look()
 
     def _look(self, db: sqlite3.Connection) -> tuple[TaskRow, list[SubtaskRow]]:
         """The task, and the subtasks to which something was done since the last look, as they stand now."""

@@ -38,6 +38,18 @@ class Engine:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
+    def table(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Names and rows as they come, whatever the columns are called."""
+        cursor = self._execute(sql)
+        return [str(column[0]) for column in cursor.description], cursor.fetchall()
+
+    def kinds(self, sql: str) -> list[str]:
+        """The kind of each statement in a text, such as SELECT; nothing is run."""
+        try:
+            return [str(one.type.name) for one in self._connection.extract_statements(sql)]
+        except self._error as error:
+            raise QueryFailed(str(error)) from None
+
     def row(self, sql: str) -> dict[str, Any]:
         """The first row, which has to exist."""
         return self.rows(sql)[0]
@@ -67,6 +79,7 @@ def connect(read: Iterable[Path] = (), write: Iterable[Path] = ()) -> Iterator[E
             "temp_directory": spill,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            "python_enable_replacements": False,  # SQL sees no variable of this program
         }
         connection = duckdb.connect(":memory:", config=settings)
         try:

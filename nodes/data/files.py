@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.data.profile import opened, understand
 from holdfast.nodes.data.reading import collect
 from holdfast.nodes.data.sources import find_sources
 
 TRIAL_BYTES = 4 << 20  # up to this size all together the files are read on trial: a fraction of a second
+
+
+def check_there(paths: Sequence[str | Path]) -> None:
+    """Raises BadInput for a path at which there is nothing, and for a pattern that no file fits."""
+    for path in paths:
+        if not Path(path).exists() and not glob.glob(str(path), recursive=True):
+            raise BadInput(f"there is no file {path}; check the path")
 
 
 def check_inputs(paths: Sequence[str | Path], *, for_report: bool = True) -> None:

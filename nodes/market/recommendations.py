@@ -14,8 +14,10 @@ from holdfast.nodes.market.advice import Advice, ordered
 from holdfast.nodes.market.findings import joined, say
 from holdfast.nodes.market.known import Known
 from holdfast.nodes.market.panel_findings import fix_panel
+from holdfast.nodes.market.prose import Prose, compose, ground_of, sections_in, text_of
+from holdfast.nodes.models.prompting import prompt
 from holdfast.nodes.registry import NoParams, task_type
-from holdfast.nodes.report.document import Bullet, Bullets, Fact, Paragraph, Section
+from holdfast.nodes.report.document import Bullet, Bullets, Fact, Heading, Paragraph, Section
 
 MOST = 6
 SLOW, LARGE_MOVE, STUDIED_MOVE, DEPENDENT_SHARE = 3.0, 2.0, 0.5, 40.0
@@ -23,7 +25,7 @@ SLOW, LARGE_MOVE, STUDIED_MOVE, DEPENDENT_SHARE = 3.0, 2.0, 0.5, 40.0
 
 @task_type("recommendations")
 async def recommendations(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
-    """Advice that the figures bear out, each with its rule, confidence and what would change it."""
+    """Advice that the figures bear out, each with its rule and what would change it; a model may add more."""
     known = Known(inputs)
     rules = LEVELS if known.profile.roles.measure.kind == "intensive" else AMOUNTS
     found = ordered(advice for rule in rules if (advice := rule(known)))[:MOST]
@@ -33,7 +35,20 @@ async def recommendations(params: NoParams, inputs: dict[str, Any], ctx: TaskCon
     else:
         section.blocks.append(Paragraph(spans=say("No rule fires on these figures, so there is no recommendation.")))
     section.facts = list(known.used.values())
-    return section.model_dump(mode="json")
+    if ctx.model is None:
+        return section.model_dump(mode="json")
+    prose = await _more(section, known, inputs, ctx)
+    if prose.paragraphs or prose.dropped:
+        section.blocks += [Heading(text="Further advice"), *prose.blocks]
+    section.facts += [fact for fact in prose.facts if fact.id not in known.used]
+    return {**section.model_dump(mode="json"), "written": prose.written}
+
+
+async def _more(section: Section, known: Known, inputs: dict[str, Any], ctx: TaskContext) -> Prose:
+    """What the model would add to the advice of the rules."""
+    found = sections_in(inputs)
+    told = {"WHAT THE ANALYSES SAY": text_of(found), "GIVEN ALREADY": text_of([section])}
+    return await compose(ctx, prompt("advise"), told, ground_of(found, known.profile))
 
 
 def _item(advice: Advice) -> Bullet:

@@ -11,6 +11,7 @@ from holdfast.nodes.market.profile_data import profile_data
 from holdfast.nodes.market.recommendations import recommendations
 from holdfast.nodes.market.summary import summary
 from holdfast.nodes.market.trends_analysis import trends_analysis
+from holdfast.nodes.market.write_section import write_section
 
 __all__ = [
     "collect_data",
@@ -22,4 +23,5 @@ __all__ = [
     "recommendations",
     "summary",
     "trends_analysis",
+    "write_section",
 ]

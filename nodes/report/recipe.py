@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.nodes.context import Artifact, Record, TaskContext
+from holdfast.nodes.models.recital import Recital
 from holdfast.nodes.registry import REGISTRY, require_json
 
 ANALYSES = "holdfast.nodes.market."  # the modules whose types are run again
@@ -33,8 +34,20 @@ class Step(BaseModel):
     dependencies: list[str] = []
 
 
+class Written(BaseModel):
+    """What a model said in a subtask, by the names of its steps."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    said: dict[str, str] = {}
+
+
 class Recipe(BaseModel):
-    """What ``compile_report`` was given: ``inputs`` are the subtasks whose results it had, in their order."""
+    """What ``compile_report`` was given: ``inputs`` are the subtasks whose results it had, in their order.
+
+    ``written`` has the subtasks in which a model wrote, ``planned`` the model that made the plan, if one did.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,6 +55,22 @@ class Recipe(BaseModel):
     inputs: list[str]
     steps: list[Step]
     answers: dict[str, dict[str, Any]] = {}
+    written: dict[str, Written] = {}
+    planned: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As the report keeps it: nothing of models where none had a part in it."""
+        told = self.model_dump(mode="json")
+        return {key: value for key, value in told.items() if value or key not in ("written", "planned")}
+
+    @property
+    def engine(self) -> str:
+        """Who made the report, in words."""
+        parts: dict[str, list[str]] = {}
+        for what, model in [("plan", self.planned), *((name, one.model) for name, one in self.written.items())]:
+            if model:
+                parts.setdefault(model, []).append(what.replace("_", " "))
+        return "; ".join(["built-in rules", *(f"{', '.join(made)} by {model}" for model, made in parts.items())])
 
 
 def write_recipe(record: Record, params: BaseModel, inputs: Mapping[str, Any]) -> Recipe:
@@ -60,7 +89,19 @@ def write_recipe(record: Record, params: BaseModel, inputs: Mapping[str, Any]) -
         inputs=[name for name in inputs if name in ids],
         steps=steps,
         answers={name: given for name, given in sorted(record["answers"].items()) if name in ids},
+        written={
+            name: Written.model_validate(value["written"])
+            for name, value in inputs.items()
+            if name in ids and isinstance(value, dict) and "written" in value
+        },
+        planned=_planner(record["events"]),
     )
+
+
+def _planner(events: Sequence[Mapping[str, Any]]) -> str:
+    """The model that made the plan, or revised it last."""
+    plans = [event["data"] for event in events if event["type"] in ("plan.made", "plan.revised")]
+    return next((str(data["model"]) for data in reversed(plans) if data.get("by") == "model"), "")
 
 
 def _ran(specs: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
@@ -94,6 +135,8 @@ async def follow(recipe: Recipe, files: Sequence[Path], folder: Path) -> dict[st
         params = {**step.params, **({"paths": [str(path) for path in files]} if kind.reads else {})}
         inputs = {name: results[name] for name in step.dependencies if name in results}
         context = TaskContext("verify", step.id, 1, _Folder(folder, recipe.answers.get(step.id, {})))
+        if wrote := recipe.written.get(step.id):
+            context.model = Recital(wrote.model, wrote.said)
         result = await kind.body(kind.validate(params), inputs, context)
         results[step.id] = json.loads(require_json(result, f"what step {step.id!r} returns"))
     return {name: results[name] for name in recipe.inputs if name in results}

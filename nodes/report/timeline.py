@@ -67,7 +67,7 @@ def _courses(names: dict[str, str], events: Iterable[dict[str, Any]]) -> list[Co
         elif kind.startswith("subtask.") and course.began:
             course.work.append((course.began, _at(event)))
             course.began = None
-        if kind == "cache.hit":
+        if kind == "cache.hit" and "from" in event["data"]:  # else it was an answer of the model
             course.notes.append("reused from an earlier task")
         elif kind == "question.asked":
             course.notes.append("asked a question")
@@ -99,7 +99,7 @@ def _sentences(
     start: datetime, end: datetime, courses: list[Course], rests: list[tuple[str, Span]], events: Any
 ) -> str:
     at_rest = sum((after - before).total_seconds() for _, (before, after) in rests)
-    reused = sum(event["type"] == "cache.hit" for event in events)
+    reused = sum(event["type"] == "cache.hit" and "from" in event["data"] for event in events)
     text = (
         f"The run began on {start:%Y-%m-%d at %H:%M:%S} UTC; {_length((end - start).total_seconds())} later this report"
         f" was put together, as the work of {len(courses)} subtasks."

@@ -111,9 +111,9 @@ async def compile_report(params: ReportParams, inputs: dict[str, Any], ctx: Task
 def put_together(params: ReportParams, inputs: dict[str, Any], recipe: Recipe) -> Report:
     """Document and evidence from the results of the dependencies; raises BadInput for a number without a source."""
     found = gather(inputs)
-    document = _document(params, found)
+    document = _document(params, found, recipe)
     require_backing(document)
-    more = {"recipe": recipe.model_dump(mode="json"), "versions": versions()}
+    more = {"recipe": recipe.to_json(), "versions": versions()}
     return Report(document, found, to_evidence(document, found.sources, found.authors, more))
 
 
@@ -176,18 +176,22 @@ def _add(found: Gathered, subtask: str, section: Section) -> None:
     found.sections[section.id] = section
 
 
-def _document(params: ReportParams, found: Gathered) -> Document:
+def _document(params: ReportParams, found: Gathered, recipe: Recipe) -> Document:
     if not found.sections:
         raise BadInput("compile_report has no section to write: none of its dependencies gave one")
     rank = {section_id: place for place, section_id in enumerate(ORDER)}
     ordered = sorted(found.sections.values(), key=lambda section: rank.get(section.id, len(rank)))  # stable
-    return Document(
+    document = Document(
         title=params.title or params.goal or "Report",
         subtitle=params.subtitle,
         about=list(dict.fromkeys(found.about)),
         banner=found.banner,
         sections=ordered,
     )
+    if recipe.planned or recipe.written:
+        by_rules, document.engine = document.engine, recipe.engine
+        document.about = [(label, value.replace(by_rules, recipe.engine)) for label, value in document.about]
+    return document
 
 
 def _figures(sections: Iterable[Section]) -> list[Figure]:

@@ -107,6 +107,10 @@ def _notes(recipe: Recipe, evidence: dict[str, Any]) -> list[str]:
         for step in recipe.steps
         if not can_run(step)
     ]
+    notes += [
+        f"the wording of subtask {name} is that of the model {one.model} and was not checked; each figure in it was"
+        for name, one in recipe.written.items()
+    ]
     stated, here = evidence.get("versions"), types.versions()
     if stated != here and isinstance(stated, dict):
         changed = [

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from holdfast.checkpoints.states import SubtaskState, TaskState
     from holdfast.graphs.holdfast import Holdfast
     from holdfast.graphs.task import Task
+    from holdfast.nodes.agent.tools import Desk, tool
     from holdfast.nodes.context import TaskContext
     from holdfast.nodes.plan import Plan, Subtask
     from holdfast.nodes.registry import task_type
@@ -21,6 +22,7 @@ os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 
 # Loaded when first asked for, so that the command line's --help need not import LangGraph.
 _WHERE = {
+    "Desk": "holdfast.nodes.agent.tools",
     "Holdfast": "holdfast.graphs.holdfast",
     "HoldfastError": "holdfast.checkpoints.errors",
     "Plan": "holdfast.nodes.plan",
@@ -30,8 +32,10 @@ _WHERE = {
     "TaskContext": "holdfast.nodes.context",
     "TaskState": "holdfast.checkpoints.states",
     "task_type": "holdfast.nodes.registry",
+    "tool": "holdfast.nodes.agent.tools",
 }
 __all__ = [
+    "Desk",
     "Holdfast",
     "HoldfastError",
     "Plan",
@@ -41,6 +45,7 @@ __all__ = [
     "TaskContext",
     "TaskState",
     "task_type",
+    "tool",
 ]
 
 

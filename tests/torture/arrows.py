@@ -18,7 +18,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -155,17 +155,20 @@ async def past(hf: Holdfast, task: str) -> list[str]:
     return await hf.database.aread(lambda db: history(db, task))
 
 
-def run(folder: Path, event: int | str, when: str) -> None:
+Play = Callable[[Path, Callable[[sqlite3.Connection], None]], Coroutine[Any, Any, None]]
+
+
+def run(folder: Path, event: int | str, when: str, play: Play) -> None:
     signal.alarm(LIMIT)
     victim.open_log(folder)
     asyncio.run(play(folder, arm(event, when)))
 
 
-def main() -> None:
+def main(play: Play = play) -> None:
     for line in sys.stdin:
         order = json.loads(line)
         folder, meanwhile = Path(order["folder"]), order.get("meanwhile")
-        child = fork(lambda: run(folder, order["event"], order["when"]), folder / "err")  # noqa: B023  in this turn
+        child = fork(lambda: run(folder, order["event"], order["when"], play), folder / "err")  # noqa: B023  in this turn
         while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
             if meanwhile is not None:  # a person answers in this process while the runner is at work in its own
                 Watched(folder).answer(lambda _: meanwhile)  # noqa: B023

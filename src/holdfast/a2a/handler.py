@@ -41,7 +41,7 @@ from holdfast.a2a.card import card, extended
 from holdfast.a2a.errors import translated
 from holdfast.a2a.incoming import Incoming
 from holdfast.a2a.reading import Readable, edits_resolved
-from holdfast.a2a.telling import Teller
+from holdfast.a2a.telling import Live, Teller
 from holdfast.a2a.turns import Turns
 from holdfast.checkpoints import events, tasks
 from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld
@@ -345,16 +345,19 @@ class Handler(RequestHandler):
         yield shown
         ends = TERMINAL | WAITS if turn else TERMINAL
         teller, after = Teller.of(self.hf, seen), seen.row.last_seq
-        while teller.state not in ends:
-            batch = await self.hf.database.aread(partial(events.read, task_id=task_id, after=after))
-            for event in batch:
-                async for update in teller.tell(event):
-                    yield update
-                after = event.seq
-                if teller.state in ends:
-                    return
-            if not batch:
-                await self.hf.feed.changed(task_id, after)
+        with Live(self.hf, task_id) as live:
+            while teller.state not in ends:
+                for subtask, text in live.take().items():
+                    yield teller.live(subtask, text, after)
+                batch = await self.hf.database.aread(partial(events.read, task_id=task_id, after=after))
+                for event in batch:
+                    async for update in teller.tell(event):
+                        yield update
+                    after = event.seq
+                    if teller.state in ends:
+                        return
+                if not batch:
+                    await live.something(self.hf.feed.changed(task_id, after))
 
 
 def whose(context: ServerCallContext) -> str:

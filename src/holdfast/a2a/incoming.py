@@ -29,7 +29,7 @@ FILE_TYPES = {
     "application/vnd.apache.parquet": ".parquet",
     "application/octet-stream": "",
 }
-OPTIONS = ("workers", "on_question", "on_failure", "approve", "yes", "data")
+OPTIONS = ("workers", "on_question", "on_failure", "approve", "yes", "data", "budget")
 KEYS = ("plan", "options", "answers")
 MOST_PARTS = 100
 LONGEST_NAME = 200  # bytes of an upload's name; a file system takes 255, and a draft of it some more

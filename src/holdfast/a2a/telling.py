@@ -1,10 +1,15 @@
-"""A task's stored events as the updates that a stream sends; the same events give the same updates to everybody."""
+"""A task's stored events as the updates that a stream sends; the same events give the same updates to everybody.
+
+What a model writes is told too while it writes, a few times a second, to whoever listens then; it is stored nowhere.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -20,6 +25,8 @@ from holdfast.graphs.holdfast import Holdfast
 from holdfast.graphs.view import View, in_flight, last_results
 
 Update = pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent
+LIVE_SECONDS = 0.25  # for which a model's words are gathered
+LIVE_CHARACTERS = 16_000  # of them at most in one update
 TOLD = frozenset({"question.asked", "question.answered", "task.message", "artifact.added"})
 
 
@@ -74,6 +81,23 @@ class Teller:
         self.stops = {**self.stops, who: _stop(event, self.stops.get(who))} if do == "pause" else others
         return bool(self.stops)
 
+    def live(self, subtask: str, text: str, seq: int) -> pb.TaskStatusUpdateEvent:
+        """A piece of what a model writes for a subtask now; ``seq`` is the last event that was told."""
+        row = self.task.row
+        said = pb.Message(
+            message_id=str(uuid.uuid4()),
+            task_id=row.id,
+            context_id=row.context_id,
+            role=pb.Role.ROLE_AGENT,
+            parts=[pb.Part(text=text)],
+        )
+        return pb.TaskStatusUpdateEvent(
+            task_id=row.id,
+            context_id=row.context_id,
+            status=wire.timestamped(wire.state(self.state, begun=self.begun), datetime.now(UTC), said),
+            metadata=wire.metadata(seq, None, subtask=subtask, event="token"),
+        )
+
     async def _status(self, event: Event) -> pb.TaskStatusUpdateEvent:
         row = self.task.row
         said, about = await self._said(event), {"subtask": event.subtask, "event": event.type} if event.subtask else {}
@@ -118,6 +142,49 @@ class Teller:
             last_chunk=last,
             metadata=wire.metadata(event.seq, None),
         )
+
+
+class Live:
+    """What models write for one task in this process, while it is entered; gathered for ``LIVE_SECONDS`` each time."""
+
+    def __init__(self, hf: Holdfast, task_id: str) -> None:
+        self._hf, self._task_id, self._loop = hf, task_id, asyncio.get_running_loop()
+        self._texts: dict[str, str] = {}
+        self._due = asyncio.Event()
+
+    def __enter__(self) -> Live:
+        self._hf.listen(self._hear)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hf.services.listeners.remove(self._hear)
+
+    def _hear(self, news: Mapping[str, Any]) -> None:
+        if news["type"] == "token" and news["task"] == self._task_id:
+            self._loop.call_soon_threadsafe(self._add, str(news["subtask"]), news["data"]["text"])
+
+    def _add(self, subtask: str, text: str) -> None:
+        if not self._texts:
+            self._loop.call_later(LIVE_SECONDS, self._due.set)
+        self._texts[subtask] = (self._texts.get(subtask, "") + text)[-LIVE_CHARACTERS:]
+
+    def take(self) -> Mapping[str, str]:
+        """What was written since the last time, by subtask, once it is due."""
+        if not self._due.is_set():
+            return {}
+        taken, self._texts = self._texts, {}
+        self._due.clear()
+        return taken
+
+    async def something(self, changed: Coroutine[Any, Any, None]) -> None:
+        """Waits until there is something to take, or ``changed`` returns."""
+        waits = [asyncio.ensure_future(changed), asyncio.ensure_future(self._due.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
 
 def _stop(event: Event, known: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from holdfast.graphs.task import SubtaskView, Task
 
 PLANS = ("plan.made", "plan.revised")
 RECENT = 12
+TAIL = 400  # characters of what a model writes that are kept
 SUBTASK_STATES = frozenset(SubtaskState)
 
 
@@ -32,6 +33,8 @@ class Entry:
     ended: float | None = None
     error: str | None = None
     done: float | None = None
+    cost: float = 0.0  # dollars
+    saying: str = ""  # the end of what a model writes for it now
 
     @property
     def seconds(self) -> float | None:
@@ -53,10 +56,12 @@ class Board:
         self.workers: int = task.options.get("workers", default_workers)
         self.state = TaskState.SUBMITTED
         self.planning = False
+        self.saying = ""  # the end of what a model writes to plan
         self.entries: dict[str, Entry] = {}
         self.counts: Counter[str] = Counter()
         self.running: dict[str, None] = {}  # in the order of their start
         self.recent: deque[str] = deque(maxlen=RECENT)  # the last that ended, newest first
+        self.cost, self.budget = 0.0, task.budget.get("cost")  # dollars
         self.asked: dict[str, str] = {}  # open questions, and who asks
         self._asked_before: set[str] = set()
         self.seq = 0
@@ -95,8 +100,14 @@ class Board:
                 self.asked.clear()
         elif kind == "question":
             self._question(event, what)
+        elif kind == "usage":
+            self.saying = ""
+            self.cost += event.data["cost"]
+            if event.subtask in self.entries:
+                self.entries[event.subtask].cost += event.data["cost"]
+                self.entries[event.subtask].saying = ""  # that call has ended
         elif kind == "subtask" and event.subtask and event.subtask.startswith("@"):
-            self.planning = what == SubtaskState.RUNNING
+            self.planning, self.saying = what == SubtaskState.RUNNING, ""
         elif kind == "subtask" and event.subtask in self.entries and what in SUBTASK_STATES:
             if event.seq > self.loaded_seq:
                 self._change(self.entries[event.subtask], what, event)
@@ -107,6 +118,14 @@ class Board:
         """Notes live progress."""
         if subtask in self.entries and total > 0:
             self.entries[subtask].done = min(max(done / total, 0.0), 1.0)
+
+    def token(self, subtask: str | None, text: str) -> None:
+        """Notes what a model writes now."""
+        if subtask in self.running:
+            one = self.entries[subtask]
+            one.saying = (one.saying + text)[-TAIL:]
+        elif self.planning:
+            self.saying = (self.saying + text)[-TAIL:]
 
     def _question(self, event: Event, what: str) -> None:
         question = str(event.data.get("question"))
@@ -119,7 +138,7 @@ class Board:
     def _change(self, one: Entry, state: str, event: Event) -> None:
         self.counts[one.state] -= 1
         self.counts[state] += 1
-        one.state = state
+        one.state, one.saying = state, ""
         self.running.pop(one.id, None)
         if state == SubtaskState.RUNNING:
             one.started, one.ended, one.error, one.done = event.at.timestamp(), None, None, None

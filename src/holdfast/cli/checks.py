@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,11 +18,16 @@ from typing import TYPE_CHECKING, Literal
 
 from holdfast.checkpoints import schema
 from holdfast.checkpoints.errors import HoldfastError
-from holdfast.cli.preflight import engine, prepare_types
+from holdfast.cli.preflight import RULES, prepare_types
 from holdfast.cli.text import size
+from holdfast.nodes.models.abilities import Abilities, probe, remember
+from holdfast.nodes.models.types import Fault
 
 if TYPE_CHECKING:
     from holdfast.cli.remote import Remote
+    from holdfast.nodes.models.settings import ModelSettings
+
+Status = Literal["ok", "warning", "fault"]
 
 SAFE_SQLITE = (3, 51, 3)
 LITTLE, TOO_LITTLE = 1 << 30, 50 << 20
@@ -33,19 +39,17 @@ class Finding:
     """The outcome of one check."""
 
     check: str
-    status: Literal["ok", "warning", "fault"]
+    status: Status
     detail: str
 
 
 def examine(path: Path) -> list[Finding]:
     """Every check on the set-up around the database at ``path``."""
-    return [_versions(), _database(path), _sqlite(), *_disk(path), _report(), _model(), _types()]
+    return [_versions(), _database(path), _sqlite(), *_disk(path), _report(), *_model(path), _types()]
 
 
 def examine_server(url: str) -> list[Finding]:
     """Whether a server is there, can work, and takes our key."""
-    import asyncio
-
     from holdfast.cli.remote import Remote
 
     async def look() -> list[Finding]:
@@ -130,7 +134,7 @@ def _sqlite() -> Finding:
 def _disk(path: Path) -> Iterator[Finding]:
     folder = next(parent for parent in path.parents if parent.exists())
     free = shutil.disk_usage(folder).free
-    status: Literal["ok", "warning", "fault"] = "fault" if free < TOO_LITTLE else "warning" if free < LITTLE else "ok"
+    status: Status = "fault" if free < TOO_LITTLE else "warning" if free < LITTLE else "ok"
     yield Finding("disk", status, f"{size(free)} free at {folder}")
     try:
         if folder == path.parent:
@@ -152,8 +156,50 @@ def _report() -> Finding:
     return Finding("report", "ok", f"{', '.join(REPORT_EXTRA.values())} installed")
 
 
-def _model() -> Finding:
-    return Finding("model", "ok", f"built-in engine ({engine()})")
+def _model(path: Path) -> Iterator[Finding]:
+    """Which engine is used; a model is asked what it can do, which is remembered if there is a database."""
+    from holdfast.graphs.settings import model, model_missing
+
+    try:
+        settings, lacks = model(), model_missing()
+    except HoldfastError as error:
+        yield Finding("model", "fault", str(error))
+        return
+    if settings is None:
+        yield Finding("model", "warning" if lacks else "ok", f"built-in engine ({RULES})" + f"; {lacks}" * bool(lacks))
+        return
+    found, status, detail = asyncio.run(_asked(settings))
+    if found and path.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=schema.BUSY_SECONDS)) as db, db:
+            remember(db, settings, found)
+    yield Finding("model", status, f"{settings.title}: {detail}")
+    price = settings.price
+    if price:
+        yield Finding("price", "ok", f"${price.input:g} for a million tokens in, ${price.output:g} for a million out")
+    elif not settings.is_local:
+        told = f'put [holdfast.prices] "{settings.name}" = {{ input = …, output = … }} into holdfast.toml'
+        yield Finding("price", "warning", f"none is known, so costs are counted as 0; {told}")
+
+
+async def _asked(settings: ModelSettings) -> tuple[Abilities | None, Status, str]:
+    """What a model can do, and how that is told."""
+    from holdfast.nodes.models.endpoint import OpenAIEndpoint
+
+    endpoint = OpenAIEndpoint(settings)
+    try:
+        await endpoint.ready()
+        async with asyncio.timeout(settings.timeout):
+            names = await endpoint.models()
+            found = await probe(endpoint)
+    except Fault as fault:
+        return None, "fault", str(fault)
+    except TimeoutError:
+        return None, "fault", f"no answer within {settings.timeout:g} s"
+    finally:
+        await endpoint.close()
+    if names and settings.name not in names:
+        return found, "warning", f"it answers, but the server does not list it; it can do {found}"
+    return found, "ok", f"it answers, and can do {found}"
 
 
 def _types() -> Finding:

@@ -16,6 +16,7 @@ import click
 
 from holdfast.cli import interrupted
 from holdfast.cli.answer import answer
+from holdfast.cli.cache import cache
 from holdfast.cli.control import cancel, pause, retry, skip
 from holdfast.cli.demo import demo
 from holdfast.cli.doctor import doctor
@@ -42,6 +43,7 @@ COMMANDS = (
     graph,
     verify,
     prune,
+    cache,
     doctor,
     serve,
     keys,

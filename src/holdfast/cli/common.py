@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import shlex
 import sys
@@ -119,6 +120,19 @@ def whole(least: int = 0, most: int | None = None) -> Callable[..., int | None]:
         raise click.BadParameter(f"{value} is not a whole number of {least} {to}")
 
     return read
+
+
+def amount(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """The callback of an option whose value is a number above 0."""
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if 0 < number < math.inf:
+        return number
+    raise click.BadParameter(f"{value} is not a number above 0")
 
 
 def shared(command: Command) -> Command:

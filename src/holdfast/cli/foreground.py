@@ -74,9 +74,11 @@ class Stage:
             view.tick(self.away or foot)
 
     def hear(self, news: dict[str, Any]) -> None:
-        """Takes in what is no event of the history: progress within a subtask, and whether the server is there."""
+        """Takes in what is no event of the history: progress, a model's words, and whether the server is there."""
         if self.board and news["type"] == "progress" and news["task"] == self.board.id:
             self.board.progress(news["subtask"], news["data"]["done"], news["data"]["total"])
+        elif self.board and news["type"] == "token" and news["task"] == self.board.id:
+            self.board.token(news["subtask"], news["data"]["text"])
         elif news["type"] == "server.lost":
             self._say(f"the server does not answer; looking for it for {news['data']['seconds']:g} s")
         elif news["type"] == "server.back":

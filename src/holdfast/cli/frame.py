@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from holdfast.checkpoints.spend import to_finish
 from holdfast.checkpoints.states import SETTLED, SubtaskState, TaskState
 from holdfast.cli.board import Board, Entry
-from holdfast.cli.text import SYMBOLS, clean, count, cut, duration, row, symbol, words
+from holdfast.cli.text import SYMBOLS, clean, count, cut, duration, money, row, symbol, tail, words
 
 MARGIN = 7  # lines that are not the plan: head, bar, gaps, foot and the cursor's
 WIDEST = 104  # cells; further apart, a name and its time are hard to read as one line
@@ -23,8 +24,9 @@ def frame(board: Board, width: int, height: int, now: float, elapsed: float, lef
     entries = board.entries.values()
     if not entries:
         plan = [Text("planning …" if board.planning or board.state == TaskState.WORKING else "", "dim")]
+        plan += [Text(f"  {tail(board.saying, width - 2)}", "dim")] * bool(board.saying)
     elif len(entries) <= room:
-        plan = tree(list(entries), width, now)
+        plan = tree(list(entries), width, now, room=room)
     else:
         plan = summary(board, width, room, now)
     lines = [*_head(board, width, elapsed, left), Text(), *plan]
@@ -33,13 +35,23 @@ def frame(board: Board, width: int, height: int, now: float, elapsed: float, lef
     return Text("\n").join(lines)
 
 
-def tree(entries: Sequence[Entry], width: int, now: float, *, ids: bool = False) -> list[Text]:
-    """Every subtask below the dependency that is deepest in the plan; by its id, uncut, or by its name."""
+def tree(entries: Sequence[Entry], width: int, now: float, *, ids: bool = False, room: int = 0) -> list[Text]:
+    """Every subtask below the dependency that is deepest in the plan; by its id, uncut, or by its name.
+
+    As far as there is ``room`` in lines, what a model writes for a subtask stands under it.
+    """
     by_id = {one.id: one for one in entries}
     rows = [(guide, by_id[id_]) for id_, guide in _guides(entries)]
     column = max(cell_len(guide) + cell_len(_called(one, ids)) + 2 for guide, one in rows)
     width, column = (max(width, column + LEAST), column) if ids else (width, min(column, width // 2))
-    return [_line(one, guide, by_id, width, column, now, ids) for guide, one in rows]
+    spare, lines = room - len(rows), list[Text]()
+    for guide, one in rows:
+        lines.append(_line(one, guide, by_id, width, column, now, ids))
+        if one.saying and spare > 0:
+            spare -= 1
+            indent = " " * (cell_len(guide) + 2)
+            lines.append(Text(indent + tail(one.saying, width - len(indent)), "dim"))
+    return lines
 
 
 def summary(board: Board, width: int, room: int, now: float) -> list[Text]:
@@ -83,9 +95,22 @@ def _head(board: Board, width: int, elapsed: float, left: float | None) -> list[
     ]
     if left is not None and board.state == TaskState.WORKING:
         parts.append(Text(f"about {duration(left)} left"))
+    if board.cost or board.budget is not None:
+        parts.append(Text(_money(board)))
     status = Text("   ").join(parts)
     status.truncate(width, overflow="ellipsis")
     return [Text(cut(clean(board.goal), width), "bold"), status, _bar(board, min(width, 72))]
+
+
+def _money(board: Board) -> str:
+    """What is spent, of how much, and what the rest is expected to cost."""
+    entries = board.entries.values()
+    rest = to_finish(
+        [(one.type, one.cost) for one in entries if one.state == SubtaskState.COMPLETED],
+        [(one.type, one.cost) for one in entries if one.state not in SETTLED],
+    )
+    limit = f" of {money(board.budget)}" if board.budget is not None else ""
+    return money(board.cost) + limit + (f", about {money(rest)} to finish" if rest and board.cost else "")
 
 
 def _bar(board: Board, width: int) -> Text:

@@ -17,7 +17,7 @@ from holdfast.cli.board import Entry, entry
 from holdfast.cli.common import Target
 from holdfast.cli.ending import artifacts, questions, trouble
 from holdfast.cli.frame import LEAST, tree
-from holdfast.cli.text import age, clean, clock, cut, duration, symbol, words
+from holdfast.cli.text import age, clean, clock, cut, duration, money, symbol, words
 from holdfast.cli.views import console
 from holdfast.graphs.standing import Standing
 from holdfast.graphs.task import Stop, Task
@@ -95,7 +95,7 @@ def _page(task: Task, standing: Standing, to: Target, width: int) -> Iterator[Te
         yield Text()
         yield Text("artifacts", "dim")
         yield from artifacts(task.artifacts)
-    if task.usage.get("input_tokens") or task.usage.get("output_tokens"):
+    if task.usage.get("input_tokens") or task.usage.get("output_tokens") or task.budget:
         yield Text()
         yield Text(_usage(task), "dim")
 
@@ -176,7 +176,12 @@ def _lasted(task: Task) -> str:
 def _usage(task: Task) -> str:
     usage = task.usage
     about = "about " if usage.get("estimated") else ""
-    return f"usage: {usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out, {about}{usage['cost']:.2f}"
+    told = [f"{usage['input_tokens']:,} tokens in", f"{usage['output_tokens']:,} out", about + money(usage["cost"])]
+    if task.cost_to_finish is not None:
+        told.append(f"about {money(task.cost_to_finish)} to finish")
+    units = {"cost": money, "tokens": lambda limit: f"{limit:,.0f} tokens", "seconds": duration}
+    limits = [units[name](limit) for name, limit in task.budget.items()]
+    return f"usage: {', '.join(told)}" + (f"; budget: {', '.join(limits)}" if limits else "")
 
 
 def _width() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REPORTS = "reports"
 SLUG = 40
+RULES = "built-in rules, no AI"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Wishes:
     approve: bool = False
     yes: bool = False
     reuse: str | None = None
+    budget: Mapping[str, float] | None = None
     types: Sequence[str] = ()
 
 
@@ -44,12 +46,11 @@ def ready(wishes: Wishes, *, elsewhere: bool = False) -> dict[str, Any]:
     """
     _check_goal(wishes.goal)
     if not elsewhere:
+        engine()
         prepare_types(wishes.types)
     plan = _read_plan(wishes.plan, checked=not elsewhere)
-    if (wishes.data or plan is None) and not elsewhere:
-        from holdfast.nodes.data.files import check_inputs
-
-        check_inputs(wishes.data, for_report=wishes.plan is None)
+    if not elsewhere:
+        _check_data(wishes.data, with_plan=plan is not None)
     out = wishes.out or (None if plan else _default_out(wishes.goal))
     if out:
         check_out(Path(out).expanduser())
@@ -61,6 +62,7 @@ def ready(wishes: Wishes, *, elsewhere: bool = False) -> dict[str, Any]:
         "on_question": wishes.on_question,
         "on_failure": wishes.on_failure,
         "approve": wishes.approve,
+        "budget": wishes.budget,
         "yes": wishes.yes,
         "reuse": wishes.reuse,
     }
@@ -88,8 +90,27 @@ def check_out(folder: Path) -> None:
 
 
 def engine() -> str:
-    """Which engine plans and analyses."""
-    return "built-in rules, no AI"
+    """Which engine plans and analyses, and what is missing for a model where half of it is set.
+
+    Raises BadInput for a setting that cannot be used.
+    """
+    from holdfast.graphs.settings import model, model_missing
+
+    settings, lacks = model(), model_missing()
+    if settings:
+        return settings.title
+    return RULES + f" ({lacks})" * bool(lacks)
+
+
+def _check_data(data: Sequence[str], *, with_plan: bool) -> None:
+    """Raises BadInput for files that cannot be used: a model may do without, and reads documents as well as tables."""
+    from holdfast.graphs.settings import model
+    from holdfast.nodes.data.files import check_inputs, check_there
+
+    if model():
+        check_there(data)
+    elif data or not with_plan:
+        check_inputs(data, for_report=not with_plan)
 
 
 def _check_goal(goal: str) -> None:

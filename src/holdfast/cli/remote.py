@@ -182,7 +182,7 @@ class Remote:
         from a2a.utils.errors import A2AError
 
         named, files = _data(how["data"])
-        options = {name: how[name] for name in ("workers", "on_question", "on_failure", "approve", "yes")}
+        options = {name: how[name] for name in ("workers", "on_question", "on_failure", "approve", "yes", "budget")}
         options = {name: value for name, value in options.items() if value not in (None, False)}
         said = {
             "plan": how["plan"] and how["plan"].model_dump(),

@@ -56,6 +56,14 @@ def cut(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, max(width - 1, 0)).rstrip() + "…"
 
 
+def tail(text: str, width: int) -> str:
+    """The last ``width`` cells of what is being written, as one line."""
+    line = clean(text)
+    while cell_len(line) > width:
+        line = line[max(1, (cell_len(line) - width) // 2) :]
+    return line
+
+
 def duration(seconds: float) -> str:
     """``0.4 s``, ``42 s``, ``3:07``, ``1:02:09``, ``2 d 3 h``."""
     if seconds < 10:
@@ -91,6 +99,11 @@ def size(count: int) -> str:
 def count(number: int, noun: str) -> str:
     """``1 task``, ``12,345 tasks``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def money(dollars: float) -> str:
+    """``$0.0042``, ``$1.35``, ``$1,200.00``."""
+    return f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
 
 
 def near(path: str) -> str:

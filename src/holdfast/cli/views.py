@@ -78,8 +78,8 @@ class PlainLines:
 
     def _subtask(self, event: Event) -> str | None:
         state = event.type.partition(".")[2]
-        if event.type == "plan.made":
-            return f"○ planned: {count(event.data.get('subtasks', 0), 'subtask')}"
+        if event.type.startswith("plan."):
+            return _plan(event)
         if event.type in QUESTIONS:
             return _question(event)
         if not event.type.startswith("subtask.") or event.subtask is None or event.subtask.startswith("@"):
@@ -159,6 +159,20 @@ def views(board: Board, json_to: TextIO | None, *, after: int) -> list[View]:
         if can_live(stream):
             return [LiveView(board, stream)]
     return [PlainLines(board, sys.stderr, after=after)]
+
+
+def _plan(event: Event) -> str | None:
+    """What became of the plan; None where that is not worth a line."""
+    if event.type == "plan.made":
+        return f"○ planned{_planner(event)}: {count(event.data.get('subtasks', 0), 'subtask')}"
+    why = event.data.get("why")
+    return f"○ plan {event.type.partition('.')[2]}: {clean(str(why))}" if why else None
+
+
+def _planner(event: Event) -> str:
+    """Who made a plan, where a model was asked."""
+    model, why = clean(str(event.data.get("model", ""))), clean(str(event.data.get("why", "")))
+    return f" by the built-in rules, because {why}" if why else f" by {model}" if model else ""
 
 
 def _question(event: Event) -> str:

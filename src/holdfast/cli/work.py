@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import Target, emit, shared, whole
+from holdfast.cli.common import Target, amount, emit, shared, whole
 
 if TYPE_CHECKING:
     from holdfast.cli.engine import Engine
@@ -41,6 +41,9 @@ TYPES = click.option(
 @click.option("--approve", is_flag=True, help="Ask before the plan is carried out.")
 @click.option("--yes", is_flag=True, help="Take the default answer of every question, and never ask here.")
 @click.option("--from", "reuse", metavar="TASK", help="Reuse results of this task whose type and inputs are equal.")
+@click.option("--budget", callback=amount, metavar="DOLLARS", help="Spend at most so much on the model, then ask.")
+@click.option("--max-tokens", callback=whole(1), metavar="N", help="Use at most so many tokens, then ask.")
+@click.option("--max-minutes", callback=amount, metavar="N", help="Be at work for at most so long, then ask.")
 @TYPES
 @shared
 def run(
@@ -55,6 +58,9 @@ def run(
     approve: bool,
     yes: bool,
     reuse: str | None,
+    budget: float | None,
+    max_tokens: int | None,
+    max_minutes: float | None,
     types: tuple[str, ...],
 ) -> int:
     """Start a task and work on it here.
@@ -69,7 +75,9 @@ def run(
     if reuse:
         with to.reading() as store:
             reuse = store.resolve(reuse)
-    wishes = Wishes(goal, data, plan, out, workers, on_question, on_failure, approve, yes, reuse, types)
+    limits = {"cost": budget, "tokens": max_tokens, "seconds": max_minutes and max_minutes * 60}
+    held_to = {name: limit for name, limit in limits.items() if limit is not None} or None
+    wishes = Wishes(goal, data, plan, out, workers, on_question, on_failure, approve, yes, reuse, held_to, types)
     arguments = ready(wishes, elsewhere=bool(to.server))
 
     async def begin(hf: Engine) -> Task:
