@@ -142,12 +142,12 @@ class Task:
                 for one in self.artifacts
             ],
             "usage": dict(self.usage),
-            "budget": dict(self.budget),
-            "cost_to_finish": self.cost_to_finish,
             "error": self.error,
             "runner": self.runner,
             "paused_until": self.paused_until and timestamp(self.paused_until),
             "stopped_by": _stops_json(self.stopped_by),
+            "budget": dict(self.budget),
+            "cost_to_finish": self.cost_to_finish,
         }
 
 
