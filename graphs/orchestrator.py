@@ -93,7 +93,7 @@ class open_graph:
     def __enter__(self) -> Orchestrator:
         model()  # what cannot be used is told before the database is opened
         self._database = Database(self._path)
-        services = make_services(self._database, self._registry)
+        services = self._services = make_services(self._database, self._registry)
         return build(lambda: services, self._registry).compile(checkpointer=Saver(self._database), name="holdfast")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -105,6 +105,8 @@ class open_graph:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
+        if self._services.calls:
+            await self._services.calls.close()
         await asyncio.to_thread(self._database.close)
 
 

@@ -209,7 +209,7 @@ class Heard:
         if not isinstance(chunk.content, str):
             raise TypeError("content is no text")
         self.text += chunk.content
-        for choice in raw.get("choices") or ():
+        for choice in (raw.get("choices") or ())[:1]:
             self._take(choice)
         return str(chunk.content)
 
@@ -218,11 +218,14 @@ class Heard:
         self.refusal += delta.get("refusal") or ""
         self.finish = str(choice.get("finish_reason") or self.finish)[:40]
         for at, part in enumerate(delta.get("tool_calls") or ()):
-            index, function = part.get("index"), part.get("function") or {}
-            call = self.calls.setdefault(at if index is None else int(index), {"id": "", "name": "", "arguments": ""})
-            call["id"] = call["id"] or str(part.get("id") or "")
+            id_, index, function = str(part.get("id") or ""), part.get("index"), part.get("function") or {}
+            number = at if index is None else int(index)
+            while number in self.calls and id_ and self.calls[number]["id"] not in ("", id_):
+                number += 1  # some servers number all calls alike
+            call = self.calls.setdefault(number, {"id": "", "name": "", "arguments": ""})
+            call["id"], arguments = call["id"] or id_, function.get("arguments", "")
             call["name"] += function.get("name") or ""
-            call["arguments"] += function.get("arguments") or ""
+            call["arguments"] += json.dumps(arguments) if isinstance(arguments, dict) else arguments or ""
 
 
 RAW = "holdfast_raw"
@@ -237,7 +240,7 @@ def _chat(settings: ModelSettings, connections: httpx.AsyncClient) -> ChatOpenAI
         def _convert_chunk_to_generation_chunk(
             self, chunk: dict[str, Any], kind: type, info: dict[str, Any] | None
         ) -> ChatGenerationChunk | None:
-            made = super()._convert_chunk_to_generation_chunk({**chunk, "usage": None}, kind, info)
+            made = super()._convert_chunk_to_generation_chunk(plain(chunk), kind, info)
             if made:
                 made.message.additional_kwargs[RAW] = chunk
             return made
@@ -257,6 +260,22 @@ def _chat(settings: ModelSettings, connections: httpx.AsyncClient) -> ChatOpenAI
         use_responses_api=False,
         cache=False,
     )
+
+
+def plain(chunk: Mapping[str, Any]) -> dict[str, Any]:
+    """A chunk with its text alone, which is all that langchain need understand of it."""
+    choices = [
+        {**choice, "delta": {"role": "assistant", "content": _text((choice.get("delta") or {}).get("content"))}}
+        for choice in (chunk.get("choices") or ())[:1]
+    ]
+    return {**chunk, "usage": None, "choices": choices}
+
+
+def _text(content: Any) -> Any:
+    """A text that came in parts as one."""
+    if not isinstance(content, list):
+        return content
+    return "".join(part["text"] for part in content if part.get("type") == "text")
 
 
 def _never(request: httpx.Request) -> httpx.Response:

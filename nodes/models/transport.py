@@ -81,7 +81,7 @@ async def _made_stream(response: httpx.Response) -> None:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.headers.get("content-encoding", "identity") != "identity" or kind == "text/html":
         raise NoCompletion("no completion")
-    if kind != "application/json":
+    if kind == "text/event-stream":
         return
     whole, body = response.stream, bytearray()
     assert isinstance(whole, httpx.AsyncByteStream)
@@ -90,7 +90,9 @@ async def _made_stream(response: httpx.Response) -> None:
             body += part
     finally:
         await whole.aclose()
-    response.stream = httpx.ByteStream(as_stream(bytes(body)))
+    if kind == "application/json" or body.lstrip().startswith(b"{"):
+        body = bytearray(as_stream(bytes(body)))
+    response.stream = httpx.ByteStream(bytes(body))
     response.headers["content-type"] = "text/event-stream"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 
 import pytest
@@ -175,3 +176,59 @@ def test_an_estimate_is_at_least_what_models_count_and_less_than_thrice_that_in_
     from tests.models.server import count
 
     assert count(text) <= most(text) <= len(text.encode())
+
+
+def chunk(delta: object, finish: str | None = None, **more: object) -> dict:
+    return {"id": "1", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+
+
+def events(*chunks: dict, gap: str = "\n\n") -> dict:
+    return {"body": "".join(f"data: {json.dumps(one)}{gap}" for one in chunks), "kind": "text/event-stream"}
+
+
+HI, END = chunk({"content": "hi"}), chunk({}, "stop")
+TOOL = {"id": "x", "function": {"name": "a", "arguments": "{}"}}
+WHOLE = json.dumps({"choices": [{"message": {"content": "hi"}}]})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        events(HI, chunk({}, "stop", usage={"prompt_tokens": 5, "completion_tokens": 1})),
+        events(chunk({"content": "hi"}, "stop")),
+        events({"id": "0", "choices": []}, HI, END, gap="\r\n\r\n: keep-alive\r\n\r\n"),
+        events(HI, chunk(None), chunk(None, "stop")),
+        events(chunk({"reasoning_content": "hm"}), HI, END),
+        events(chunk({"content": [{"type": "text", "text": "hi"}]}), END),
+        events({"choices": [*HI["choices"], {"index": 1, "delta": {"content": "ho"}}]}, END),
+        {"body": WHOLE, "kind": "text/plain"},
+        {"body": WHOLE, "kind": "application/json; charset=utf-8"},
+    ],
+)
+async def test_streams_of_other_servers_are_understood(odd):
+    with ModelServer({"fault": "raw", **odd}) as server:
+        reply, _ = await call(OpenAIEndpoint(settings(server)))
+    assert (reply.text, reply.finish) == ("hi", "stop")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        events(chunk({"tool_calls": [TOOL]}), chunk({"tool_calls": [{**TOOL, "id": "y", "index": 1}]}), END),
+        events(*(chunk({"tool_calls": [{**TOOL, "id": id_, "index": 0}]}) for id_ in "xy"), END),
+        {"body": json.dumps({"choices": [{"message": {"tool_calls": [
+            TOOL, {"function": {"name": "a", "arguments": {}}}]}}]}), "kind": "application/json"},
+    ],
+)  # fmt: skip
+async def test_tool_calls_of_other_servers_are_understood(odd):
+    with ModelServer({"fault": "raw", **odd}) as server:
+        reply, _ = await call(OpenAIEndpoint(settings(server)))
+    assert [(one.name, one.arguments) for one in reply.calls] == [("a", "{}"), ("a", "{}")]
+    assert len({one.id for one in reply.calls}) == 2
+
+
+async def test_halves_of_characters_are_joined_or_replaced():
+    halves = events(chunk({"content": "\ud83d"}), chunk({"content": "\ude00 \ud800"}), END)
+    with ModelServer({"fault": "raw", **halves}) as server:
+        reply, _ = await call(OpenAIEndpoint(settings(server)))
+    assert reply.text == "\N{GRINNING FACE} \N{REPLACEMENT CHARACTER}"

@@ -210,3 +210,25 @@ async def test_leaving_hands_over_during_a_wait_at_once():
             assert (await hf.get(task.id)).state == "WORKING"
             await hf.resume(task.id)
             assert (await hf.wait(task.id)).state == "COMPLETED"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_plain_invoke_uses_the_model_that_is_set_and_leaves_no_connection_open(monkeypatch, asynchronous):
+    import gc
+
+    from holdfast.graphs.orchestrator import open_graph
+
+    given = {"goal": "go", "plan": says(calls=2).model_dump()}
+    config: Any = {"configurable": {"thread_id": "11111111-1111-4111-8111-111111111111"}}
+    with ModelServer() as server:
+        for name, value in server.env().items():
+            monkeypatch.setenv(name, value)
+        if asynchronous:
+            async with open_graph("h.db") as graph:
+                ended = await graph.ainvoke(given, config)
+        else:
+            with open_graph("h.db") as graph:
+                ended = await asyncio.to_thread(graph.invoke, given, config)
+        assert ended["status"] == "COMPLETED"
+        assert server.count == 2
+    gc.collect()  # what is left open is a warning, which is an error here

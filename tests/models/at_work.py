@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -29,8 +30,11 @@ async def at_work(server: ModelServer | str, path: str = "h.db", **settings: Any
 
 
 def says(*ids: str, **params: Any) -> Plan:
-    """A plan whose subtasks call the model side by side."""
-    return Plan(subtasks=[Subtask(id=id_, type="m_say", params=params) for id_ in ids or ("a",)])
+    """A plan whose subtasks call the model side by side, each with a text of its own: no answer is used again."""
+    texts = {id_: params.get("text") or secrets.token_hex(8) for id_ in ids or ("a",)}
+    return Plan(
+        subtasks=[Subtask(id=id_, type="m_say", params={**params, "text": text}) for id_, text in texts.items()]
+    )
 
 
 async def rows(hf: Holdfast, what: str) -> list[tuple[Any, ...]]:

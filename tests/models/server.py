@@ -484,6 +484,11 @@ async def redirect(call: Call, answer: Json, wire: Wire) -> None:
     await wire.json(302, {}, Location=answer["to"])
 
 
+async def planted(call: Call, answer: Json, wire: Wire) -> None:
+    """A fault with ``headers`` of its own."""
+    await wire.error(answer.get("status", 500), "something is wrong here", answer["headers"])
+
+
 async def echo(call: Call, answer: Json, wire: Wire) -> None:
     """An error whose body has all that the client sent, its key too."""
     told = f"cannot do this: {json.dumps(call.body)} {json.dumps(dict(call.headers))}"
@@ -494,7 +499,7 @@ FAULTS: dict[str, Callable[[Call, Json, Wire], Awaitable[None]]] = {
     fault.__name__: fault
     for fault in (
         rate_limited, status, reset, closed, hang, drip, cut, no_end, raw, wrong_json, wrong_shape, no_choices, empty,
-        refusal, filtered, length, overflow, huge, error_in_stream, redirect, echo,
+        refusal, filtered, length, overflow, huge, error_in_stream, redirect, planted, echo,
     )
 }  # fmt: skip
 

@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RACES = "tests/integration/test_races.py"
 MODEL = "tests/integration/test_model.py"
+FAULTS = "tests/integration/test_model_faults.py"
 
 
 def main() -> None:
@@ -40,6 +41,8 @@ def main() -> None:
         rows.append((test.removeprefix("test_").replace("_", " "), turns, verdict(status, out), took))
     took, status, out = run(["pytest", MODEL], options.seed, size)
     rows.append(("model", f"{examples} × 80", verdict(status, out), took))
+    took, status, out = run(["pytest", FAULTS], options.seed)
+    rows.append(("faults of a model's server", "20 of each", verdict(status, out), took))
     print("\n| what | runs | violations | seed | s |\n| --- | --- | --- | --- | --- |")
     for what, runs, violations, took in rows:
         print(f"| {what} | {runs} | {violations} | {options.seed} | {took:.0f} |")
