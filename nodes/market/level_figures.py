@@ -9,6 +9,8 @@ from typing import Any
 from holdfast.nodes.market.figures import GREY, INK, QUIET, TONES, Spec, Values
 from holdfast.nodes.market.small_multiples import BEHIND
 
+MOST_BEHIND = 60  # points of each grey line, which is drawn in every panel
+
 
 def _years(values: Values, most: int) -> int:
     """Years from one tick to the next."""
@@ -54,7 +56,12 @@ def panels(values: Values, names: Sequence[str], labels: Sequence[str]) -> Spec:
     room = 0.06 * (high - low or abs(high) or 1)
     head = dict(zip(names, (f"{name}: {label}" for name, label in zip(names, labels, strict=True)), strict=True))
     rows = [{**row, "head": head[row["name"]]} for row in values]
-    others = [{**row, "of": row["name"]} for row in values]
+    step = math.ceil(len(values) / len(names) / MOST_BEHIND)
+    others = [
+        {"period": row["period"], "value": row["value"], "of": name}
+        for name in names
+        for row in [row for row in values if row["name"] == name][::step]
+    ]
     first, last = min(row["period"] for row in values), max(row["period"] for row in values)
     x: Spec = {
         "field": "period",

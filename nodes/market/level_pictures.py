@@ -131,8 +131,11 @@ def ranks(levels: Levels) -> None:
     ]
     end = levels.span(levels.shown[0].periods[-1], brief=True)
     top, low = values[0], values[-1]
+    gap = top["value"] - low["value"]
+    written = levels.difference(gap)
+    levels.found.fact("range", gap, "number", written, levels.query("levels"), "highest less lowest of these values")
     apart = (
-        f"{levels.difference(top['value'] - low['value'])} between the highest and the lowest in {end}"
+        f"{written} between the highest and the lowest in {end}"
         if top["label"] != low["label"]
         else f"All {words.spelled(len(now))} {levels.many} stood at {top['label']} in {end}"
     )

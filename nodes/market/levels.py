@@ -101,6 +101,8 @@ class Levels:
         self.shown = sorted(current or self.all, key=lambda level: (-len(level.values), level.name))[:MOST]
         self.start = max((level.periods[0] for level in self.shown), default="")
         self._means_read = False
+        self._means: dict[tuple[str, str, int], Level] = {}
+        self._tones: dict[str, int] = {}
         self.strength = self._strength()
         self.seasonal = self.strength is not None and self.strength >= formulas.STRONG
 
@@ -132,6 +134,12 @@ class Levels:
         """What is compared: the values, or with a strong season the means of 12 months, named by their last month."""
         if not self.seasonal:
             return level
+        key = (level.name, level.periods[0] if level.periods else "", len(level.periods))
+        if key not in self._means:
+            self._means[key] = self._mean_course(level)
+        return self._means[key]
+
+    def _mean_course(self, level: Level) -> Level:
         n = PER_YEAR[self.grain]
         places = [number_of(day, self.grain) for day in level.periods]
         ends = [i for i in range(n - 1, len(places)) if places[i] - places[i - n + 1] == n - 1]
@@ -229,6 +237,11 @@ class Levels:
 
     def tone(self, name: str) -> int:
         """The colour of one in every chart: 1 for the highest change from the common start, −1 for the lowest."""
+        if name not in self._tones:
+            self._tones[name] = self._tone(name)
+        return self._tones[name]
+
+    def _tone(self, name: str) -> int:
         ordered = self.ordered([level.since(self.start) for level in self.shown])
         if len(ordered) < 2:
             return int(bool(ordered) and name == ordered[0][0].name)

@@ -108,6 +108,8 @@ async def test_rates_of_many_over_years_get_a_panel_each(analysed: Analysed) -> 
     assert {"courses", "ranks", "change", "spread", "distance"} <= set(drawn)
     assert "facet" in drawn["courses"].spec
     assert draw(drawn["courses"]).png
+    # in 2018 the highest is R5 with 5 + 3.5 + 4 × 0.2 = 9.3, the lowest R1 with 5 + 0.7 = 5.7
+    assert value(found, "market_overview.range") == pytest.approx(3.6)
     assert drawn["change"].subtitle.startswith("Change of “unemployment_rate”, points")
 
 
