@@ -123,6 +123,7 @@ class Scope(BaseModel):
     filtered: bool
     rows: int  # in use
     of: int  # read
+    others: list[str] = []  # units that are left out, since they cannot be added to ``values``; not named in the goal
 
 
 class Question(BaseModel):
@@ -143,6 +144,7 @@ class Roles(BaseModel):
     share_scale: float = 100.0
     panel: Panel | None = None
     price: Price | None = None
+    unit_column: str = ""  # says in which unit or currency each row's measure is
     fold: list[str] = []  # columns folded into (entity, value)
     columns: list[ColumnRole]
     assumptions: list[str] = []

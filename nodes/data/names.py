@@ -87,12 +87,38 @@ _UNITS = {
     "euros": "euros", "vehicles": "vehicles", "cars": "cars", "registrations": "registrations", "celsius": "°C",
     "fahrenheit": "°F", "enheter": "enheter", "stück": "Stück", "unidades": "unidades",
 }  # fmt: skip
+CURRENCIES = {
+    "usd", "eur", "gbp", "nok", "sek", "dkk", "chf", "jpy", "aud", "cad", "nzd", "inr", "cny", "pln", "czk", "huf",
+    "brl", "mxn", "zar", "sgd", "hkd", "krw", "isk", "rub",
+}  # fmt: skip
+_MONEY = {code: code.upper() for code in sorted(CURRENCIES)} | {"dollars": "dollars", "euros": "euros"}
+_MONEY |= {"us$": "USD", "$": "dollars", "€": "EUR", "£": "GBP"}
+_SCALES = {  # alone at the end of a name, or beside a currency
+    "mn": "million", "mio": "million", "million": "million", "millions": "million", "bn": "billion", "mrd": "billion",
+    "billion": "billion", "billions": "billion", "thousand": "thousand", "thousands": "thousand", "tsd": "thousand",
+}  # fmt: skip
+_BRIEF_SCALES = {**_SCALES, "m": "million", "mm": "million", "mill": "million", "b": "billion", "k": "thousand",
+                 "t": "thousand"}  # fmt: skip
 _COUNTED = {  # names of measures that say themselves what is counted
     "quantity", "qty", "count", "counts", "antall", "cantidad", "registered", "registrations", "deliveries",
     "shipments", "orders", "transactions", "visits", "visitors", "arrivals", "passengers", "trips", "rides", "births",
     "downloads", "purchases", "bookings", "nights", "permits", "starts", "cars", "vehicles", "pieces", "wins",
     "bottles", "tickets", "admissions",
 }  # fmt: skip
+_PIECES = {
+    "units",
+    "unit",
+    "volume",
+    "items",
+    "litres",
+    "liters",
+    "tonnes",
+    "tons",
+    "kg",
+    "bottles",
+    "barrels",
+    "boxes",
+}
 _SIGNS = {"$": "dollars", "€": "EUR", "£": "GBP", "%": "%"}
 _IN_BRACKETS = re.compile(r"[(\[]\s*([^()\[\]]{1,24}?)\s*[)\]]\s*$")
 _INVARIANT = {"series", "species", "means"}
@@ -117,11 +143,18 @@ def suggests(name: str, kind: str) -> bool:
     return any(word in lexicon for word in found) or (kind == "intensive" and "%" in found)
 
 
+def counts_pieces(name: str) -> bool:
+    """Whether the name says that things are counted, so that no money is meant."""
+    return suggests(name, "counted") or bool(_PIECES & set(words(name)))
+
+
 def unit_of(name: str) -> str:
     """The unit in a header such as ``sales_usd``, ``Volume (t)`` or ``Sale [EUR]``; empty if none is stated."""
     if found := _IN_BRACKETS.search(name):
-        return found[1]
+        return _scaled(re.findall(r"us\$|[$€£]|[^\W\d_]+|\d+", found[1].casefold())) or found[1]
     parts = words(name)
+    if scaled := _scaled(parts[-2:]) or _scaled(parts[-1:]):
+        return scaled
     if "%" in parts:
         return "%"
     if parts[-1:] in (["c"], ["f"]) and {"temp", "temperature"} & set(parts):
@@ -132,6 +165,26 @@ def unit_of(name: str) -> str:
             f"{_UNITS[parts[at - 1]]} per {_UNITS.get(parts[at + 1], parts[at + 1])}" if parts[at - 1] in _UNITS else ""
         )
     return _UNITS.get(parts[-1], "") if parts else ""
+
+
+def _scaled(parts: list[str]) -> str:
+    """``musd``, ``usd m`` → million USD; ``bn usd`` → billion USD; a currency or a scale alone; else empty."""
+    if len(parts) == 2:
+        for scale, money in (parts, parts[::-1]):
+            if scale in _BRIEF_SCALES and money in _MONEY:
+                return f"{_BRIEF_SCALES[scale]} {_MONEY[money]}"
+        return ""
+    word = parts[0] if len(parts) == 1 else ""
+    for scale in sorted(_BRIEF_SCALES, key=len, reverse=True):
+        if word.startswith(scale) and word[len(scale) :] in CURRENCIES:
+            return f"{_BRIEF_SCALES[scale]} {word[len(scale) :].upper()}"
+    return _MONEY.get(word) or _SCALES.get(word, "")
+
+
+def is_money(unit: str) -> bool:
+    """Whether a unit is a currency, or thousands or millions of one."""
+    last = unit.rsplit(" ", maxsplit=1)[-1]
+    return last in {*_MONEY.values(), "kr", "¥"} or last.casefold() in CURRENCIES
 
 
 def unit_in(cells: Iterable[str]) -> str:

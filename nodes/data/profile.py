@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from holdfast.nodes.data import names, scope
+from holdfast.nodes.data import names, scope, units
 from holdfast.nodes.data.cells import cells_sql
 from holdfast.nodes.data.columns import Column, measure_columns
 from holdfast.nodes.data.engine import Engine, connect, literal
@@ -59,13 +59,16 @@ def understand(
     table = _read(engine, collected, collected.sql.removeprefix(VIEW), collected.rows, asked)
     named = scope.named_in(engine, table.wide, goal)
     chosen = scope.choose(engine, named, table.roles) if named else []
-    rows = collected.rows
-    if chosen:
+    rows, kept = collected.rows, [scope.where(chosen)] if chosen else []
+    if kept:
         asked = Inquiry(answers or {})
-        kept = f"SELECT * FROM ({collected.sql.removeprefix(VIEW)}) WHERE {scope.where(chosen)}"
-        engine.run(f"CREATE OR REPLACE VIEW data AS SELECT * FROM collected WHERE {scope.where(chosen)}")
-        rows = engine.value("SELECT count(*) FROM data")
-        table = _read(engine, collected, kept, rows, asked)
+        table, rows = _kept(engine, collected, kept, asked)
+    scopes = scope.scopes(named, chosen, rows, collected.rows)
+    if unit := _mixed(engine, table):
+        asked, before = Inquiry(answers or {}), rows
+        stated = units.choose(unit, asked)
+        table, rows = _kept(engine, collected, [*kept, units.where(unit, stated)], asked)
+        scopes.append(units.scope_of(unit, stated, rows, before))
     roles = table.roles
     window = find_window(engine, roles, where, asked)
     roles.assumptions, roles.answered, roles.assumed = asked.assumptions, asked.answered, sorted(asked.assumed)
@@ -90,11 +93,26 @@ def understand(
         partial_first=window.partial_first,
         partial_last=window.partial_last,
         gaps=window.gaps,
-        scope=scope.scopes(named, chosen, rows, collected.rows),
+        scope=scopes,
         harm=names.suggests(roles.measure.column, "harm")
         or any(names.suggests(f.name, "harm") for f in collected.files),
     )
     return profile, window
+
+
+def _mixed(engine: Engine, table: Table) -> units.UnitColumn | None:
+    """The column that says in which unit a row is, if the rows are in several."""
+    found = units.find_unit(engine, [column for column in table.wide if column.name == table.roles.unit_column])
+    return found if found and not found.one else None
+
+
+def _kept(engine: Engine, collected: Collected, conditions: list[str], asked: Inquiry) -> tuple[Table, int]:
+    """The table of the rows that meet the conditions, and how many of them the files have."""
+    where = " AND ".join(conditions)
+    engine.run(f"CREATE OR REPLACE VIEW data AS SELECT * FROM collected WHERE {where}")
+    rows = engine.value("SELECT count(*) FROM data")
+    sql = f"SELECT * FROM ({collected.sql.removeprefix(VIEW)}) WHERE {where}"
+    return _read(engine, collected, sql, rows, asked), rows
 
 
 def _read(engine: Engine, collected: Collected, sql: str, rows: int, asked: Inquiry) -> Table:

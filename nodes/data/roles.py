@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass, field
 
 from holdfast.checkpoints.errors import BadInput
-from holdfast.nodes.data import names, relations
+from holdfast.nodes.data import names, relations, units
 from holdfast.nodes.data.columns import Column, exact_distinct
 from holdfast.nodes.data.engine import Engine
 from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Panel, Price, Roles, Time
@@ -20,7 +20,6 @@ from holdfast.nodes.data.times import find_time
 MOST_ENTITIES = 500
 _NO_UNIT_PRICE = {"index", "open", "close", "high", "low", "change", "total"}
 _MONEY = {"revenue", "turnover", "amount", "value", "spend", "income", "cost", "profit", "total"}
-_PIECES = {"units", "unit", "volume", "litres", "liters", "tonnes", "tons", "kg", "bottles", "barrels", "boxes"}
 MOST_CODES = 100  # different whole numbers that may stand for names
 
 
@@ -62,7 +61,10 @@ def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inqui
         if column.numeric and (scale := _given_share(engine, column, time))
     }
     categories = _categories(engine, draft, time)
-    measure = _measure(draft, _pick_measure(draft, set(shares), categories, where))
+    measured = _pick_measure(draft, set(shares), categories, where)
+    unit = _unit_column(engine, draft, measured, categories)
+    categories = [column for column in categories if unit is None or column is not unit.column]
+    measure = _measure(draft, measured, unit)
     entity = _entity(engine, draft, categories, time, measure)
     share = next((name for name in shares if entity and name != measure.column), "")
     _rest(engine, draft, share, measure)
@@ -73,7 +75,8 @@ def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inqui
         share=share,
         share_scale=shares.get(share, 100.0),
         panel=_panel(draft, entity),
-        price=_price(draft, measure),
+        price=_price(draft, measure, unit),
+        unit_column=unit.column.name if unit else "",
         columns=[draft.roles[column.name] for column in draft.columns],
     )
 
@@ -188,9 +191,24 @@ def _kind_guessed(column: Column) -> tuple[MeasureKind, str]:
     return "intensive", "nothing shows that it may be summed, so it is not"
 
 
-def _measure(draft: Draft, column: Column) -> Measure:
+def _unit_column(engine: Engine, draft: Draft, measure: Column, categories: list[Column]) -> units.UnitColumn | None:
+    """The column that says in which unit the measure is; exchange rates, compared by currency, have none."""
+    free = [column for column in draft.columns if draft.role_of(column) in ("", "constant", "id")]
+    found = units.find_unit(engine, free)
+    if found is None or not units.measured_in(found, measure.name):
+        return None
+    alone = all(column is found.column for column in categories)
+    if alone and not found.one and _kind(measure)[0] == "intensive":
+        return None
+    draft.roles.pop(found.column.name, None)
+    several = f"{len(found.units)} of them, which are never added"
+    draft.give(found.column, "unit", f"says in which {found.kind} “{measure.name}” is: {found.one or several}")
+    return found
+
+
+def _measure(draft: Draft, column: Column, stated: units.UnitColumn | None) -> Measure:
     kind, why = _kind(column)
-    unit = names.unit_of(column.name) or names.unit_in(column.sample)
+    unit = names.unit_of(column.name) or (stated.one if stated else "") or names.unit_in(column.sample)
     draft.give(column, f"measure ({kind})", why)
     if not (_kind_by_values(column) or _kind_by_name(column)):
         sums, level = "an amount that can be summed", "a level that cannot be summed"
@@ -202,7 +220,7 @@ def _measure(draft: Draft, column: Column) -> Measure:
             chosen = draft.asked.choose("measure", prompt, options, f"“{column.name}” is {{}}")
             kind = "flow" if chosen == sums else "intensive"
             draft.roles[column.name].role = f"measure ({kind})"
-    if not unit and not (column.whole and names.suggests(column.name, "counted")):
+    if not unit and not stated and not (column.whole and names.suggests(column.name, "counted")):
         unit = draft.asked.unit(column.name)
     return Measure(
         column=column.name, kind=kind, why=why, unit=unit, sql=column.number, whole=column.whole, places=column.places
@@ -226,12 +244,12 @@ def _panel(draft: Draft, entity: Entity | None) -> Panel | None:
     return Panel(column=column.name, one=noun.one, many=noun.many, sql=sql)
 
 
-def _price(draft: Draft, measure: Measure) -> Price | None:
+def _price(draft: Draft, measure: Measure, stated: units.UnitColumn | None) -> Price | None:
     """The one column of prices beside an amount of pieces; None if the file has money as well, or several prices."""
     words = [(column, set(names.words(column.name))) for column in draft.columns if column.numeric]
     prices = [column for column, said in words if said & {"price", "prices"} and not said & _NO_UNIT_PRICE]
     money = [column for column, said in words if said & _MONEY and column not in prices]
-    counted = names.suggests(measure.column, "counted") or bool(_PIECES & set(names.words(measure.column)))
+    counted = names.counts_pieces(measure.column)
     if measure.kind != "flow" or not counted or len(prices) != 1 or money or prices[0].low < 0:
         return None
     price = prices[0]

@@ -116,7 +116,7 @@ def choose(engine: Engine, named: list[Named], roles: Roles) -> list[Named]:
 def _free(roles: Roles) -> set[str]:
     """Category columns that may be narrowed down: not the compared one, unless another could take its place."""
     entity = roles.entity
-    others = {column.column for column in roles.columns if column.role in ("other category", "text")}
+    others = {column.column for column in roles.columns if column.role in ("other category", "text", "unit")}
     if entity and not entity.company and any(column.role == "other category" for column in roles.columns):
         others.add(entity.column)
     return others

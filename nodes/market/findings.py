@@ -81,7 +81,7 @@ class Findings:
         written = words.exact if exactly else words.amount
         text = written(value, measure.whole, measure.places)
         if measure.unit and not exactly and measure.unit.casefold() != measure.column.casefold():
-            text += f"{words.NBSP}{measure.unit}"
+            text = words.in_unit(text, measure.unit)
         return self.fact(key, value, "number", text, query, note, measure.unit)
 
     def count(self, key: str, value: int, query: str, note: str = "") -> Fact:

@@ -8,7 +8,6 @@ from holdfast.nodes.data import names
 from holdfast.nodes.data.models import Profile
 
 _MONEY = {"revenue", "turnover", "income", "profit", "spend", "spending", "expenditure", "earnings", "cost", "costs"}
-_CURRENCIES = {"USD", "EUR", "GBP", "NOK", "SEK", "DKK", "CHF", "JPY", "dollars", "euros"}
 _EITHER = {"sales", "sale", "amount", "value", "umsatz", "ventes", "ventas"}  # money or pieces
 _VALUE = _MONEY | {"price", "prices", "margin", "usd", "eur", "dollars", "value"}
 _PIECES = {"units", "unit", "quantity", "qty", "volume", "pieces", "orders", "litres", "liters", "tonnes", "tons"}
@@ -48,7 +47,7 @@ def key_gap(profile: Profile) -> Gap | None:
             "the measure is a stock",
             "what came and what went",
         )
-    if measure.unit in _CURRENCIES or own & _MONEY:
+    if names.is_money(measure.unit) or own & _MONEY:
         return None if tokens & _PIECES else _pieces(per)
     if own & _EITHER and not measure.unit:
         return Gap(

@@ -77,7 +77,7 @@ class Outlook:
         ]
 
     def _estimate(self, key: str, value: float, note: str, unit: str = "") -> Fact:
-        text = self._rounded(value) + unit
+        text = words.in_unit(self._rounded(value), unit.strip(words.NBSP))
         return self.found.fact(key, value, "number", text, "periods", note, self.found.profile.roles.measure.unit)
 
     def _band(self, key: str, band: Band, note: str) -> dict[str, Fact]:

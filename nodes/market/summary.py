@@ -71,6 +71,8 @@ def cannot_tell(profile: Profile) -> list[str]:
         missing.append(f"who owns the {profile.roles.entity.plural}")
     if profile.roles.measure.kind == "intensive":
         missing.append("amounts sold or held")
+    if others := [unit for one in profile.scope for unit in one.others]:
+        missing.append(f"what the rows in {words.listed(others[:4])} come to")
     if not profile.roles.measure.unit:
         missing.append(f"the unit of {words.quoted(profile.roles.measure.column)}")
     return [*missing, "why any of this happened"]

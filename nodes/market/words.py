@@ -58,6 +58,18 @@ def amount(value: float, whole: bool, places: int = 2) -> str:
     return exact(value, whole, places)
 
 
+def in_unit(text: str, unit: str) -> str:
+    """A written amount and its unit; ``1.35 million`` of ``thousand USD`` are ``1.35 billion USD``."""
+    scales = ("thousand", "million", "billion", "trillion")
+    head, _, tail = text.rpartition(NBSP)
+    own, _, of = unit.partition(" ")
+    if tail in scales and own in scales:
+        steps = scales.index(tail) + scales.index(own) + 1
+        if steps < len(scales):
+            return f"{head}{NBSP}{scales[steps]}{NBSP}{of}".rstrip(NBSP)
+    return f"{text}{NBSP}{unit}" if unit else text
+
+
 def rounded(value: float, digits: int = 3, most_places: int = 12) -> str:
     """An estimate, with so many significant digits (``157,000``, ``1.35 million``, ``0.523``), decimals as allowed."""
     if value == 0 or not math.isfinite(value):

@@ -1,0 +1,90 @@
+"""More traps of files, found in files that others wrote: units beside the amount, holes, ends, spellings.
+
+The figures are worked out by hand or by plain arithmetic beside the test, never taken from a report.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast.nodes.data import names
+from holdfast.nodes.market import words
+from tests.integration.test_traps import PARTS, Read, read, yearly
+from tests.unit.fakes_market import text_of
+
+__all__ = ["read"]
+
+# --- units --------------------------------------------------------------------------------------------------------
+
+
+def in_currencies(factor: int = 11) -> list[tuple[object, ...]]:
+    """Two rows in EUR and one in SEK for each year and seller, the latter of ``factor`` times the amount."""
+    rows = yearly(PARTS, range(2015, 2020))
+    parts = (("EUR", 1.0), ("EUR", 0.5), ("SEK", float(factor)))
+    return [(y, n, money, value * part) for y, n, value in rows for money, part in parts]
+
+
+async def test_two_currencies_are_never_added(read: Any) -> None:
+    header = "year,seller,currency,amount"
+    found: Read = await read(header, in_currencies(), only=())
+    assert found.value("market_overview.total_last") == 1500  # 1.5 × 1,000 in EUR, and not 12,500
+    assert (found.asked, found.profile.roles.measure.unit, found.roles["currency"]) == (["currency"], "EUR", "unit")
+    about = dict(found.results["profile_data"]["about"])
+    assert (about["Rows"], about["Measure"]) == ("30 of 45", "“amount”, in EUR")
+    assert about["Left out"] == "15 rows in SEK, which cannot be added to EUR"
+    assert "“currency” holds EUR and SEK | 15 of 45 rows are not in EUR | left out: never added" in found.quality
+    method = text_of(found.results, "method")
+    assert "assumed: the report is in EUR, one of 2 in “currency”" in method
+    assert "named in the goal" not in method
+    told = await read(header, in_currencies(), currency="SEK")
+    assert (told.value("market_overview.total_last"), told.profile.roles.measure.unit) == (11_000, "SEK")
+    named = await read(header, in_currencies(), goal="Market report on sellers in SEK")
+    assert (named.value("market_overview.total_last"), named.asked) == (11_000, [])
+
+
+async def test_one_currency_is_the_unit(read: Any) -> None:
+    rows = [(y, n, "€", v) for y, n, v in yearly(PARTS)]
+    found = await read("year,seller,currency,amount", rows)
+    assert (found.asked, found.profile.roles.measure.unit, found.roles["currency"]) == ([], "EUR", "unit")
+    pieces = await read("year,seller,currency,quantity", rows)
+    assert (pieces.roles["currency"], pieces.profile.roles.measure.unit) == ("constant", "")
+
+
+async def test_kilograms_and_litres_are_never_added(read: Any) -> None:
+    rows = [(y, n, unit, v) for y, n, v in yearly(PARTS) for unit in ("kg", "litres")]
+    found = await read("year,seller,uom,quantity", [*rows, (2019, "A", "kg", 5)])
+    assert (found.value("market_overview.total_last"), found.profile.roles.measure.unit) == (1005, "kg")
+
+
+async def test_exchange_rates_are_compared_by_currency(read: Any) -> None:
+    rows = [
+        (y, code, 1 + i / 10 + y % 7 / 50) for y in range(2010, 2020) for i, code in enumerate(("EUR", "SEK", "USD"))
+    ]
+    found = await read("year,currency,rate", rows, unit="per euro")
+    assert found.profile.roles.entity.column == "currency"
+    assert found.value("data_quality.rows_read") == 30
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("exports_musd", "million USD"), ("revenue_meur", "million EUR"), ("sales_mnok", "million NOK"),
+        ("sales_kusd", "thousand USD"), ("sales_tusd", "thousand USD"), ("sales_usd_m", "million USD"),
+        ("sales_eur_mn", "million EUR"), ("turnover_bn_usd", "billion USD"), ("exports_mn", "million"),
+        ("Sales (mUSD)", "million USD"), ("Sales (€m)", "million EUR"), ("Sales (t)", "t"), ("distance_m", ""),
+        ("sales_usd", "USD"), ("total", ""),
+    ],
+)  # fmt: skip
+def test_units_of_thousands_and_millions_are_read(header: str, unit: str) -> None:
+    assert names.unit_of(header) == unit
+
+
+async def test_money_in_thousands_or_millions_needs_no_prices(read: Any) -> None:
+    rows = [(y, n, v * 1000) for y, n, v in yearly(PARTS)]
+    found = await read("year,country,exports_kusd", rows, only=())
+    assert found.asked == []
+    assert "prices or revenue" not in text_of(found.results, "recommendations")
+    assert "came to 1.00\u00a0billion\u00a0USD in 2019" in text_of(found.results, "market_overview")  # 10⁶ × 10³
+    assert words.in_unit("411.0", "million USD") == "411.0\u00a0million USD"
