@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import socket
+import ssl
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from holdfast.nodes.agent import fetch
 from holdfast.nodes.agent.fetch import fetched
 from holdfast.nodes.agent.files import Files
-from holdfast.nodes.agent.reach import Reach, is_public
+from holdfast.nodes.agent.reach import Reach, is_public, resolved
 from holdfast.nodes.agent.tools import Desk, ToolRefused
 
 PRIVATE = [
@@ -100,6 +101,26 @@ async def test_the_connection_goes_to_the_address_and_the_request_is_in_the_host
     assert path == "/a?b=c"
     assert headers["host"] == f"outside.test:{port}"
     assert not {"cookie", "authorization", "proxy-authorization"} & set(headers)
+
+
+async def test_over_tls_the_host_is_named_and_an_unknown_certificate_is_not_taken():
+    named: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = lambda connection, name, _: named.append(name)
+
+    def shake(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with secured, suppress(OSError):
+            secured.do_handshake()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=shake, args=(server,))
+        thread.start()
+        with pytest.raises(ToolRefused, match=r"outside\.test cannot be reached"):
+            await fetched(f"https://outside.test:{server.getsockname()[1]}/", pretending("outside.test"))
+        thread.join()
+    assert named == ["outside.test"]
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse():
@@ -227,8 +248,7 @@ def pretending(name: str) -> Reach:
 
     async def resolve(host: str, port: int) -> list[str]:
         (ours.add if host == name else ours.discard)("127.0.0.1")
-        loop = asyncio.get_running_loop()
-        return [name for *_, (name, *_) in await loop.getaddrinfo("127.0.0.1" if host == name else host, port)]
+        return await resolved("127.0.0.1" if host == name else host, port)
 
     return Reach(None, resolve, lambda address: address in ours)
 
