@@ -34,7 +34,8 @@ MENDED = 4  # forms in which one call is tried
 CALLS_AT_ONCE = 20  # that one reply may want
 INPUT, INPUTS = 8_000, 24_000  # characters of one dependency's result, and of all
 NOW_ANSWER = "No more tools can be called. Answer now with what you have, and say what is missing."
-Ended = Literal["answer", "step limit", "loop"]
+UNFINISHED = "The budget was used up before there was an answer. This is what was found until then."
+Ended = Literal["answer", "step limit", "loop", "budget"]
 
 
 class AgentParams(BaseModel):
@@ -90,6 +91,10 @@ async def agent(params: AgentParams, inputs: dict[str, Any], ctx: TaskContext) -
     return await work.run()
 
 
+class _OutOfBudget(Exception):
+    """The task is to finish without the model."""
+
+
 class _Faulty(Exception):
     """A model's answer cannot be taken; the sentence is for the model."""
 
@@ -105,6 +110,7 @@ class Work:
     files: given_files.Files
     talk: Talk = field(default_factory=Talk)
     made: dict[str, dict[str, Any]] = field(default_factory=dict)  # calls of tools by their marks
+    gave: dict[str, str] = field(default_factory=dict)  # what they gave
     equal: Counter[str] = field(default_factory=Counter)
     ended: Ended = "answer"
     mistakes: int = 0
@@ -141,7 +147,10 @@ class Work:
                 self.ended = "step limit"
                 self.talk.tell(f"This is the last of {self.params.max_steps} steps. {NOW_ANSWER}")
             await self._hear(turn)
-            reply = await self._reply(turn)
+            try:
+                reply = await self._reply(turn)
+            except _OutOfBudget:
+                return await self._as_far_as_it_came(turn - 1)
             self.talk.heard(reply)
             try:
                 if calls := talk.wanted(reply, self.tools):
@@ -184,6 +193,8 @@ class Work:
             try:
                 return await self.model.complete(step, request)
             except Fault as fault:
+                if fault.kind is Kind.OVER_BUDGET:
+                    raise _OutOfBudget from None
                 if fault.kind not in _MENDABLE:
                     raise BadInput(f"the model gave no answer: {fault}") from None
                 kind = fault.kind
@@ -248,6 +259,7 @@ class Work:
             self.talk.answered(call, mark, f"{told} {NOW_ANSWER}" if again else f"{told} Do something else.", "")
             return
         said = await self._used(mark, tool, arguments)
+        self.gave[mark] = said["text"]
         self.made[mark] = {"tool": tool.name, "arguments": json.loads(call.arguments or "{}", strict=False)}
         label = f"answer of {tool.name}" if tool.outside and said["ok"] else ""
         self.talk.answered(call, mark, said["text"], label)
@@ -301,6 +313,14 @@ class Work:
         self.mistakes, self.ended = 0, "answer"
         self.equal.clear()
         self.talk.tell("You may go on.")
+
+    async def _as_far_as_it_came(self, turns: int) -> dict[str, Any]:
+        """What the tools have given, in the place of an answer; raises BadInput where the answer has to have a form."""
+        if self.params.result_schema is not None:
+            raise BadInput("the budget was used up before there was an answer")
+        self.ended = "budget"
+        found = [f"[{mark}] {one['tool']}: {clipped(self.gave[mark], INPUT)}" for mark, one in self.made.items()]
+        return await self._finish(turns, "\n\n".join([UNFINISHED, *found]))
 
     async def _finish(self, turn: int, answer: Any) -> dict[str, Any]:
         cited = [{"call": mark, **self.made[mark]} for mark in talk.marks(answer)]
