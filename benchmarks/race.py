@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,11 +110,11 @@ class Race:
             raise Failed("wrong results")
 
 
-def whole_process(command: Sequence[str], cwd: Path) -> tuple[float, int]:
+def whole_process(command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) -> tuple[float, int]:
     """(seconds, peak bytes) of a command from its start to its end; raises Failed with its last words."""
     begun = time.monotonic()
     with tempfile.TemporaryFile() as words:
-        process = subprocess.Popen(command, cwd=cwd, stdout=words, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=words, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - begun
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import dag, ideal
+from benchmarks.models import cached_report, model_plan
 from benchmarks.pauses import pauses
 from benchmarks.race import ROOT, Line, Race, folder, whole_process
 from benchmarks.serving import pause_calls, paused_many, requests, streams
@@ -168,6 +169,8 @@ WORKLOADS = (
     Workload("streams", "the A2A server: many open streams", streams, (HOLDFAST,)),
     Workload("pause_calls", "the A2A server: PauseTask while many tasks work", pause_calls, (HOLDFAST,)),
     Workload("paused_many", "the A2A server: its start with many paused tasks", paused_many, (HOLDFAST,)),
+    Workload("model_plan", "30 calls of a model, 6 wide and 5 deep", model_plan, (HOLDFAST,), quick=True),
+    Workload("cached_report", "a report by a model, run again", cached_report, (HOLDFAST,), quick=True),
     Workload("help", "holdfast --help", help_page, (HOLDFAST,), quick=True),
     Workload("report", "a first report on a CSV of 100,000 rows", first_report, (HOLDFAST,), quick=True),
 )

@@ -69,6 +69,11 @@ def find(db: sqlite3.Connection, key: bytes) -> Entry | None:
     return Entry(*row) if row else None
 
 
+def is_empty(db: sqlite3.Connection) -> bool:
+    """Whether nothing is kept."""
+    return db.execute("SELECT 1 FROM cache LIMIT 1").fetchone() is None
+
+
 def hit(db: sqlite3.Connection, entry: Entry) -> bool:
     """Counts a use of an answer; False if it has been forgotten, or made anew, since it was read."""
     sql = "UPDATE cache SET hits = hits + 1 WHERE key = ? AND made_at = ?"

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from holdfast.checkpoints import control, events, messages, tasks
+from holdfast.checkpoints import cache, control, events, messages, tasks
 from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.errors import BadInput, LeaseHeld, SwitchedOff
 from holdfast.checkpoints.events import Event
@@ -35,6 +35,7 @@ from holdfast.graphs.runner import Launch, Runner
 from holdfast.graphs.settings import database_path, model, pause_resume_on
 from holdfast.graphs.task import Task, snapshot
 from holdfast.graphs.view import ALL, View, Wanted, of_row, view
+from holdfast.nodes.models.calls import Calls
 from holdfast.nodes.orchestration import answer, create_task
 from holdfast.nodes.plan import Plan
 from holdfast.nodes.registry import REGISTRY, Registry
@@ -120,8 +121,13 @@ class Holdfast:
         self.feed = Feed(self.database)
         self._runner = Runner(self.services, self.graph, self.serves, self._elsewhere)
         calls = self.services.calls
-        self._loading = asyncio.create_task(calls.ready()) if calls and self._elsewhere is None else None
+        self._loading = asyncio.create_task(self._ready(calls)) if calls and self._elsewhere is None else None
         return self
+
+    async def _ready(self, calls: Calls) -> None:
+        """Loads what the first call needs, unless answers are kept: then there may be none."""
+        if self.serves or await self.database.aread(cache.is_empty):
+            await calls.ready()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None

@@ -112,6 +112,11 @@ class TaskContext:
             yield
 
     @property
+    def was_answered(self) -> bool:
+        """Whether somebody has answered a question of it, which has made its result as well."""
+        return bool(self._effects.answers)
+
+    @property
     def was_idle(self) -> bool:
         """Whether that limit has run out."""
         return self._limit is not None and self._limit[1].expired()

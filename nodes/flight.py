@@ -19,6 +19,7 @@ from typing import Any
 from langgraph.errors import GraphBubbleUp
 
 from holdfast.checkpoints import events, messages, questions, results, subtasks, tasks
+from holdfast.checkpoints.cache import Entry
 from holdfast.checkpoints.errors import (
     BadInput,
     DataCorrupt,
@@ -65,6 +66,8 @@ class Flight:
     value: bytes = b""
     fingerprint: bytes = b""
     reused: str | None = None  # the subtask of another task whose result this one takes
+    known: Entry | None = None  # of an equal subtask's result, or to be kept for others
+    origins: set[str] = field(default_factory=set)  # tags of what its result is made from
     question: questions.Asked | None = None
     stopping: bool = False
     work: asyncio.Task[Any] | None = field(default=None, repr=False)

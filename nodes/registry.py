@@ -44,7 +44,8 @@ class TaskType:
     """One registered type; ``version`` rises when equal inputs would give another result.
 
     ``files`` is the parameter that lists files, if there is one: a client may only name there what is handed out to it.
-    ``keeps`` is for how many seconds the model's answers may be used again; 0: not at all.
+    ``keeps`` is for how many seconds the model's answers may be used again; 0: not at all.  ``pure`` says that nothing
+    but parameters, inputs and the files that it reads makes its result, which is then taken from an equal subtask.
     """
 
     name: str
@@ -57,6 +58,7 @@ class TaskType:
     reads: Callable[[Any], Iterable[Path]] | None = None
     files: str | None = None
     keeps: float = KEEP_SECONDS
+    pure: bool = False
 
     async def undo(self, params: Any, result: Any, ctx: TaskContext) -> None:
         """Runs the compensation, which the type has to have."""
@@ -147,6 +149,7 @@ def task_type(
     reads: Callable[[Any], Iterable[Path]] | None = None,
     files: str | None = None,
     keeps: float = KEEP_SECONDS,
+    pure: bool = False,
     registry: Registry = REGISTRY,
 ) -> Callable[[Body], Body]:
     """Registers an async function ``(params, inputs, ctx)`` as the task type ``name``; returns it unchanged.
@@ -157,6 +160,8 @@ def task_type(
     ``files`` is the name of a parameter that is a list of files' names: in the plan of a server's client they are
     looked up among the files that it may read, and replaced by their full paths.  ``keeps`` is for how many seconds the
     model's answers to it may be used again (30 days); 0: each run asks anew, unless its subtask has ``cache: true``.
+    ``pure`` says that nothing but parameters, inputs and those files makes the result: an equal subtask of an earlier
+    task of the same owner then gives it for as long as ``keeps``.
 
     Raises InvalidTaskType if the function is not async, does not take three parameters, or types the first with
     something other than a pydantic model (``dict`` means: no validation).
@@ -164,7 +169,7 @@ def task_type(
 
     def register(body: Body) -> Body:
         params, description = _params_model(name, body), inspect.getdoc(body) or ""
-        kind = TaskType(name, body, params, description, version, compensate, uncertain, reads, files, keeps)
+        kind = TaskType(name, body, params, description, version, compensate, uncertain, reads, files, keeps, pure)
         registry.register(kind)
         return body
 

@@ -9,15 +9,18 @@ so after an acknowledged pause nothing starts, in whichever process.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 
 from pydantic import ValidationError
 
 from holdfast.checkpoints import budget, cache, control, events, subtasks, tasks
+from holdfast.checkpoints.cache import Entry
 from holdfast.checkpoints.errors import BadInput, DataCorrupt, HandedOver
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
@@ -51,6 +54,7 @@ from holdfast.nodes.scheduler import (
 )
 from holdfast.nodes.services import Services
 
+RESULT = f"result/1 {version('holdfast')}"  # of what a key is; another one finds none of the old
 POLL_SECONDS = 0.5  # whoever writes here tells it, and the lookout what others write
 START_AT_ONCE = 16  # starts in one commit: each commit reads the control row
 
@@ -187,6 +191,8 @@ class Shift:
                 flight = self._flights[subtask]
                 hit = [News("cache.hit", subtask, {"from": flight.reused})] * (flight.reused is not None)
                 done = subtasks.complete(db, task, subtask, flight.value, now, flight.fingerprint)
+                if done and flight.known:
+                    self._keep_result(db, flight, flight.known, now)
                 if done and flight.context.model:
                     flight.context.model.recall.store(db, now)
                 if subtask in self._stands_for:
@@ -211,6 +217,14 @@ class Shift:
                 seen = tasks.get(db, self._task.id).last_seq  # another failure is another question
                 self._write_question(db, subtask, _what_now(subtask, error, seen), now)
         return []
+
+    def _keep_result(self, db: sqlite3.Connection, flight: Flight, known: Entry, now: float) -> None:
+        """Counts that a result was taken over, or remembers where it is now."""
+        if flight.reused is not None:
+            cache.hit(db, known)
+        elif not flight.context.was_answered:
+            tags = {f"type:{flight.kind.name}", *flight.origins}
+            cache.put(db, known.made(now, flight.kind.keeps), tags)
 
     def _write_failure(self, db: sqlite3.Connection, subtask: str, error: str, policy: str, now: float) -> list[News]:
         task = self._lease.task
@@ -277,7 +291,20 @@ class Shift:
         flight.fingerprint = await _fingerprint(kind, row, bodies)
         if source := self._task.options.get("reuse"):
             await self._take_over(flight, source)
+        elif kind.pure and kind.keeps and row.spec.get("cache") is not False and flight.fingerprint:
+            flight.known = await self._known(flight)
+            flight.origins = await asyncio.to_thread(self._origins, subtask)
         return flight
+
+    async def _known(self, flight: Flight) -> Entry:
+        """Where the result of an equal subtask of an earlier task is, which is taken over if it is still there."""
+        key = hashlib.sha256(f"{RESULT} {self._task.owner}\0".encode() + flight.fingerprint).digest()
+        entry = await self._services.database.aread(lambda db: cache.find(db, key))
+        if entry and not entry.is_stale(self._services.clock()):
+            await self._take_over(flight, entry.value.decode())
+            if flight.reused is not None:
+                return entry
+        return Entry(key, flight.kind.name, "", self._task.id.encode(), 0.0, 0, 0.0)
 
     def _origins(self, subtask: str) -> set[str]:
         """Tags of what a subtask's result is made from: those that it needs, and the files that any of these reads."""

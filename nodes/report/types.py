@@ -78,7 +78,7 @@ class Report:
     evidence: bytes
 
 
-@task_type("chart")
+@task_type("chart", pure=True)
 async def chart(params: ChartParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Draws the figures of the analyses among its dependencies as SVG and PNG, for compile_report."""
     sections = gather(inputs).sections

@@ -25,7 +25,7 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture
 def cli(tmp_path: Path, server: ModelServer) -> Cli:
     made = Cli(tmp_path)
-    made.env |= server.env()
+    made.env |= server.env(HOLDFAST_BATCH_WINDOW_MS="1000")  # under load the four come one by one
     return made
 
 

@@ -283,6 +283,47 @@ async def test_pruning_forgets_answers_whose_time_is_over(hf, server):
     assert kept(hf) == []
 
 
+BODIES: list[str] = []
+
+
+@task_type("r_pure", pure=True, keeps=DAY)
+async def r_pure(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskContext) -> Any:
+    """Made by nothing but its parameters, and an answer if it is told to ask."""
+    BODIES.append(ctx.subtask_id)
+    return await ctx.ask("?") if params.get("ask") else {**params, "file": await ctx.artifact("a.txt", b"made")}
+
+
+async def test_the_result_of_a_pure_type_is_taken_from_an_equal_subtask_of_an_earlier_task_of_its_owner(hf):
+    BODIES.clear()
+    now = 1e9
+    hf.services.clock = lambda: now
+
+    async def bodies(*how: Any, **more: Any) -> int:
+        task = await run(hf, asks("a", "r_pure", **more), sender=Sender(*how))
+        assert task.result("a")["file"]["bytes"] == 4
+        assert [one.name for one in task.artifacts] == ["a.txt"]
+        return len(BODIES)
+
+    assert [await bodies(), await bodies(), await bodies(x=1)] == [1, 1, 2]
+    assert [await bodies("ann"), await bodies("ann"), await bodies(cache=False)] == [3, 3, 4]
+    assert hf.database.write(lambda db: cache.clear_type(db, "r_pure")) == 3
+    assert [await bodies(), await bodies()] == [5, 5]
+    now += DAY
+    assert await bodies() == 6
+    first, last = (await hf.list())[-1], (await hf.list())[0]
+    assert (await hits(hf, first), await hits(hf, last)) == ([], [])
+    assert [hit["from"] for hit in await hits(hf, await run(hf, asks("b", "r_pure")))] == ["a"]
+
+
+async def test_a_result_that_an_answer_has_made_is_not_taken(hf):
+    BODIES.clear()
+    for _ in range(2):
+        task = await run(hf, asks("a", "r_pure", ask=True))
+        await hf.answer(task.id, task.questions[0].id, "x")
+        assert (await ended(hf, task.id)).result("a") == "x"
+    assert len(BODIES) == 4
+
+
 def test_memory_keeps_the_answers_last_used_within_its_bounds():
     def entry(name: str, size: int = 1) -> Entry:
         return Entry(name.encode(), "t", "m", b"x" * size, 0.0, 0, 0.0)
