@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import holdfast  # noqa: F401  before anything of LangGraph, whose strictness it sets
+
 HERE = Path(__file__).parent
 
 
