@@ -34,12 +34,17 @@ def _nobody(known: Known) -> Finding | None:
 
 
 def _single(known: Known) -> Finding | None:
-    facts = known.facts(most="trends_analysis.highest", least="trends_analysis.lowest")
+    facts = known.facts(
+        most="trends_analysis.highest",
+        least="trends_analysis.lowest",
+        high="trends_analysis.highest_when",
+        low="trends_analysis.lowest_when",
+    )
     if facts is None:
         return None
     template = (
-        f"**The highest single {known.profile.roles.time.grain} came to {{most}} in {{measure}}, the lowest to"
-        " {least}.** Stock and staff have to bear both."
+        f"**The highest single {known.profile.roles.time.grain} was {{high}} with {{most}} in {{measure}}, the lowest"
+        " {low} with {least}.** Stock and staff have to bear both."
     )
     if known.profile.harm or known.profile.roles.measure.kind == "stock":
         template = template.removesuffix(" Stock and staff have to bear both.")

@@ -219,20 +219,25 @@ class Trends:
         )
 
     def _extremes(self) -> list[list[Span]]:
-        if self.grain == "year":
-            return []
-        years = {frame[:4] for frame in self.profile.frames}
-        rows = [row for row in self.found.rows("periods") if row["period"][:4] in years]
-        if len(rows) < 6:
+        """The highest and the lowest of all periods in use, those of incomplete years too: they are complete."""
+        rows = self.found.rows("periods")
+        if self.grain == "year" or len(rows) < 6:
             return []
         high, low = max(rows, key=lambda row: row["total"]), min(rows, key=lambda row: row["total"])
         most = self.found.amount("highest", high["total"], "periods")
         least = self.found.amount("lowest", low["total"], "periods")
+        when = {
+            key: self.found.fact(f"{key}_when", name, "text", name, "periods")
+            for key, row in (("highest", high), ("lowest", low))
+            for name in [words.period(row["period"], self.grain)]
+        }
         template = (
-            f"The highest single {self.grain} was {words.period(high['period'], self.grain)} with {{most}}, the lowest"
-            f" {words.period(low['period'], self.grain)} with {{least}}."
+            f"The highest single {self.grain} was {{highest}} with {{most}}, the lowest {{lowest}} with {{least}}, of"
+            f" all {{n}} {self.grain}s from {words.period(rows[0]['period'], self.grain)} to"
+            f" {words.period(rows[-1]['period'], self.grain)}."
         )
-        return [say(template, most=most, least=least)]
+        count = self.found.count("of_periods", len(rows), "periods", "counted in the rows")
+        return [say(template, most=most, least=least, n=count, **when)]
 
 
 def _said(season: formulas.Season) -> tuple[int, int, str]:

@@ -88,3 +88,15 @@ async def test_money_in_thousands_or_millions_needs_no_prices(read: Any) -> None
     assert "prices or revenue" not in text_of(found.results, "recommendations")
     assert "came to 1.00\u00a0billion\u00a0USD in 2019" in text_of(found.results, "market_overview")  # 10⁶ × 10³
     assert words.in_unit("411.0", "million USD") == "411.0\u00a0million USD"
+
+
+# --- periods ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_highest_month_may_lie_in_the_incomplete_year(read: Any) -> None:
+    rows = [(f"{y}-{m:02d}", n, v) for y in (2017, 2018) for m in range(1, 13) for n, v in PARTS.items()]
+    rows += [(f"2019-{m:02d}", n, v * (1.2 if m == 7 else 1)) for m in range(1, 9) for n, v in PARTS.items()]
+    rows = [(month, n, v / 2 if month == "2017-02" else v) for month, n, v in rows]
+    found = await read("month,make,units", rows, only=("trends_analysis",))
+    told = text_of(found.results, "trends_analysis")
+    assert "was July 2019 with 1,200, the lowest February 2017 with 500, of all 32 months from January 2017" in told
