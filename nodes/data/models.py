@@ -106,6 +106,14 @@ class Partial(BaseModel):
     why: Literal["periods", "rows", "value"] = "periods"  # what is too few or too low
 
 
+class Hole(BaseModel):
+    """Periods without a row for an entity that has rows in ``life`` periods from its first to its last."""
+
+    entity: str
+    life: int
+    days: list[str]
+
+
 class Finding(BaseModel):
     """One line of the data quality table."""
 
@@ -173,5 +181,6 @@ class Profile(BaseModel):
     partial_first: Partial | None = None
     partial_last: Partial | None = None
     gaps: list[str] = []
+    holes: list[Hole] = []  # of single entities, inside what the file has of them
     scope: list[Scope] = []  # what the goal names
     harm: bool = False  # the measure counts harm: no winners, no opportunities

@@ -12,6 +12,7 @@ from holdfast.nodes.data.cells import cells_sql
 from holdfast.nodes.data.columns import Column, measure_columns
 from holdfast.nodes.data.engine import Engine, connect, literal
 from holdfast.nodes.data.fold import find_fold
+from holdfast.nodes.data.holes import find_holes
 from holdfast.nodes.data.models import Collected, Profile, Roles
 from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.roles import decide_roles
@@ -93,6 +94,7 @@ def understand(
         partial_first=window.partial_first,
         partial_last=window.partial_last,
         gaps=window.gaps,
+        holes=find_holes(engine, sql, whole=roles.measure.whole) if roles.entity else [],
         scope=scopes,
         harm=names.suggests(roles.measure.column, "harm")
         or any(names.suggests(f.name, "harm") for f in collected.files),

@@ -133,10 +133,14 @@ def draw_lines(of: Shares) -> None:
     span = f"{of.name_of(frames[0])} to {of.last}"
     kind = "Line charts, a panel each," if panels else "Line chart"
     alt = f"{kind} of {len(picked)} shares, {span}: {title}; {of.share(of.standings[0]).text} in {of.last}."
-    cells = [[of.name_of(frame), *(words.number(_share_in(of, frame, s), 1) for s in picked)] for frame in frames]
+    cells = [[of.name_of(frame), *(_written(_share_in(of, frame, s)) for s in picked)] for frame in frames]
     columns = [of.grain.capitalize(), *(s.name for s in picked)]
     spec = _panels_spec(of, picked, frames) if panels else _lines_spec(of, picked, frames)
     of.found.figure("shares", title, subtitle, alt, spec, columns, cells, "shares")
+
+
+def _written(share: float | None) -> str:
+    return "–" if share is None else words.number(share, 1)
 
 
 def _panels_spec(of: Shares, picked: list[Standing], frames: list[str]) -> dict[str, Any]:
@@ -144,21 +148,27 @@ def _panels_spec(of: Shares, picked: list[Standing], frames: list[str]) -> dict[
         {
             "when": of.name_of(frame),
             "name": s.name,
-            "value": round(_share_in(of, frame, s), 2),
+            "value": None if (share := _share_in(of, frame, s)) is None else round(share, 2),
             "tone": of.tone(s.name),
         }
         for s in picked
         for frame in frames
     ]
-    return small_multiples(values, [of.name_of(frame) for frame in frames], [s.name for s in picked])
+    labels = {s.name: words.number(s.share_last, 1) for s in picked}
+    return small_multiples(values, [of.name_of(frame) for frame in frames], [s.name for s in picked], labels)
 
 
-def _share_in(of: Shares, frame: str, standing: Standing) -> float:
-    return of.cells[frame].get(standing.name, (0.0, 0.0))[1]
+def _share_in(of: Shares, frame: str, standing: Standing) -> float | None:
+    """Its share; None where it has no row between others of its own, which is no zero."""
+    if standing.name in of.cells[frame]:
+        return of.cells[frame][standing.name][1]
+    at = of.frames.index(frame)
+    before, after = (any(standing.name in of.cells[f] for f in fs) for fs in (of.frames[:at], of.frames[at + 1 :]))
+    return None if before and after else 0.0
 
 
 def _lines_spec(of: Shares, picked: list[Standing], frames: list[str]) -> dict[str, Any]:
-    top = max(_share_in(of, frame, s) for s in picked for frame in frames)
+    top = max(_share_in(of, frame, s) or 0.0 for s in picked for frame in frames)
     places = figures.spread([s.share_last for s in picked], top * 0.075)
     values: list[dict[str, Any]] = [
         {"when": of.name_of(frame), "name": s.name, "value": _share_in(of, frame, s), "tone": of.tone(s.name)}
@@ -166,7 +176,7 @@ def _lines_spec(of: Shares, picked: list[Standing], frames: list[str]) -> dict[s
         for frame in frames
     ]
     ends: list[dict[str, Any]] = [
-        {"when": of.last, "place": place, "label": f"{s.name} {s.share_last:.1f}", "tone": of.tone(s.name)}
+        {"when": of.last, "place": place, "label": f"{s.name} {words.number(s.share_last, 1)}", "tone": of.tone(s.name)}
         for s, place in zip(picked, places, strict=True)
     ]
     return figures.lines(values, ends)

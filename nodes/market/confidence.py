@@ -64,15 +64,17 @@ def judge(
     doubt: str = "",
     most: Level = "high",
     entity: bool = False,
+    of: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What tests say of a finding, as JSON.
 
     ``cycles`` are the complete years of the window unless given; a finding about an ``entity`` rests on that role too.
+    Of those named in ``of`` no period may be missing either.
     """
     rests = {"measure", "time", *(("entity",) if entity else ())}
     return Grounds(
         finding=finding,
-        complete=complete and not profile.gaps,
+        complete=complete and not profile.gaps and not any(hole.entity in of for hole in profile.holes),
         cycles=cycles_in(profile) if cycles is None else cycles,
         holds=holds,
         assumed=bool(rests & set(profile.roles.assumed)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from holdfast.nodes.data import holes
 from holdfast.nodes.data.engine import Engine, literal, quoted
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.data.window import Window
@@ -56,6 +57,7 @@ class Quality:
             "twins": self._twins_sql(),
             "given_share": self._given_share_sql(),
             "totals": self._totals_sql(),
+            "holes": holes.QUERY.format(**holes.values(roles.measure.whole)),
             **{f"panel_{key}": panel.query(self.profile, start) for key, start in panel.pairs(self.profile).items()},
         }
 
@@ -114,7 +116,7 @@ class Quality:
         checks = {
             "rows without date, number or name": self._missing(row),
             "dates out of range": self._aside(),
-            f"gaps between the {self.roles.time.grain}s": self._gaps(),
+            f"gaps between the {self.roles.time.grain}s": [*self._gaps(), *self._holes()],
             "rows or keys that repeat": self._repeated(),
             "totals among the parts": self._totals(),
             "zeros or negative values": self._signs(row),
@@ -123,6 +125,7 @@ class Quality:
         lines = [
             *scope_words.quality_lines(self.profile),
             *(line for found in checks.values() for line in found),
+            *self._holes(missing=False),
             *self._partial(),
             *self._share(),
             *[panel.quality_line(self.profile, one) for one in panels],
@@ -246,6 +249,32 @@ class Quality:
         grain = self.roles.time.grain
         some = ", ".join(words.period(day, grain, brief=True) for day in self.window.gaps[:3])
         return [("Periods without rows", words.counted(len(self.window.gaps), grain), "left empty", f"such as {some}")]
+
+    def _holes(self, *, missing: bool = True) -> list[Line]:
+        """Periods that single names lack inside what the file has of them; not ``missing`` where they have little."""
+        entity, grain = self.roles.entity, self.roles.time.grain
+        rows = [row for row in self.found.rows("holes") if row["missing"] == missing] if entity else []
+        if not rows or entity is None:
+            return []
+        key, summed = "holes" if missing else "pauses", self.roles.measure.kind != "intensive"
+        n = self.found.count(key, sum(row["periods"] for row in rows), "holes", f"{grain}s × {entity.plural}")
+        which = [f"{row['entity']} in {self._days(row['days'].split())}" for row in rows[:3]] if missing else []
+        if len(rows) > len(which):
+            more = len(rows) - len(which)
+            which.append(f"{'more of ' if which else ''}{words.counted(more, entity.noun, entity.plural)}")
+        low = "totals and their shares are too low there" if summed else "not in any figure"
+        return [
+            (
+                f"No rows for single {entity.plural} between others of theirs",
+                f"{n.text} {grain if n.value == 1 else f'{grain}s'}: {'; '.join(which)}",
+                "left empty, not taken for zero" if missing else "taken as none: they have little or rarely any",
+                low if missing else "none",
+            )
+        ]
+
+    def _days(self, days: list[str]) -> str:
+        some = [words.period(day, self.roles.time.grain, brief=True) for day in days[:3]]
+        return ", ".join(some) + " …" if len(days) > 3 else words.listed(some)
 
     def _repeated(self) -> list[Line]:
         lines: list[Line] = []

@@ -30,9 +30,29 @@ def of_shares(of: Shares, names: Mapping[str, Any]) -> dict[str, Any]:
     if crossing := names.get("crossing"):
         found["crossing"] = ("Crossing of two trends", crossing["holds"])
     return {
-        key: confidence.judge(of.profile, name, holds, entity=True, most="medium" if key in AHEAD else "high")
+        key: confidence.judge(
+            of.profile,
+            name,
+            holds,
+            entity=True,
+            most="medium" if key in AHEAD else "high",
+            of=_spoken_of(of, names, key),
+        )
         for key, (name, holds) in found.items()
     }
+
+
+def _spoken_of(of: Shares, names: Mapping[str, Any], key: str) -> list[str]:
+    """Whose shares a finding rests on."""
+    if key == "moves":
+        return [*names["gainers"][:1], *names["losers"][:1]]
+    if key == "entry":
+        return [one["name"] for side in ("entrants", "exits") for one in (names.get(side) or [])[:1]]
+    if key == "overtaking":
+        return [names[key][0]["upper"], names[key][0]["lower"]]
+    if key == "crossing":
+        return [names[key]["upper"], names[key]["lower"]]
+    return [one.name for one in of.standings[: 1 if key == "leader" else 4]]
 
 
 def _share(of: Shares, at: int, name: str) -> float:

@@ -10,9 +10,14 @@ from holdfast.nodes.market.figures import INK, QUIET, TONES, Spec
 BEHIND = "#dfe3e8"
 
 
-def small_multiples(values: Sequence[Mapping[str, Any]], whens: Sequence[str], names: Sequence[str]) -> Spec:
-    """``values`` have ``name``, ``when``, ``value``, ``tone``; panels are as in ``names``, periods as in ``whens``."""
-    top = max((row["value"] for row in values), default=1.0) * 1.08
+def small_multiples(
+    values: Sequence[Mapping[str, Any]], whens: Sequence[str], names: Sequence[str], labels: Mapping[str, str]
+) -> Spec:
+    """``values`` have ``name``, ``when``, ``value``, ``tone``; panels are as in ``names``, periods as in ``whens``.
+
+    A line breaks where a value is None.  ``labels`` stand at the end of each line, as the text writes the number.
+    """
+    top = max((row["value"] for row in values if row["value"] is not None), default=1.0) * 1.08
     order = list(whens)
     x = {
         "field": "when",
@@ -30,7 +35,7 @@ def small_multiples(values: Sequence[Mapping[str, Any]], whens: Sequence[str], n
     }
     # a layer with data of its own is drawn whole in every panel
     others = [{**row, "of": row["name"]} for row in values]
-    ends = [{**row, "label": f"{row['value']:.1f}"} for row in values if row["when"] == order[-1]]
+    ends = [{**row, "label": labels[row["name"]]} for row in values if row["when"] == order[-1]]
     rows = [*values, *ends]
     return {
         "data": {"values": rows},

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from holdfast.nodes.data import names
-from holdfast.nodes.market import words
-from tests.integration.test_traps import PARTS, Read, read, yearly
+from holdfast.nodes.market import confidence, words
+from tests.integration.test_traps import PARTS, Read, monthly, read, yearly
 from tests.unit.fakes_market import text_of
 
 __all__ = ["read"]
@@ -100,3 +100,33 @@ async def test_the_highest_month_may_lie_in_the_incomplete_year(read: Any) -> No
     found = await read("month,make,units", rows, only=("trends_analysis",))
     told = text_of(found.results, "trends_analysis")
     assert "was July 2019 with 1,200, the lowest February 2017 with 500, of all 32 months from January 2017" in told
+
+
+def grounds(found: Read) -> dict[str, confidence.Grounds]:
+    return confidence.tests_in(list(found.results.values()))
+
+
+async def test_holes_in_the_rows_of_one_name_are_no_zeros(read: Any) -> None:
+    rows = monthly({"A": 600, "B": 300, "C": 100}, range(2012, 2019))
+    rows = [(day, n, v + (100 if n == "B" and day > "2016" else 0)) for day, n, v in rows]
+    few = [(f"201{y}-0{m}-01", "Tiny", 1) for y, m in ((2, 1), (3, 5), (8, 2))]  # 3 of 74 months: rarely any
+    whole = await read("month,make,units", [*rows, *few])
+    assert "Looked for and not found: rows without date, number or name, dates out of range, gaps" in whole.quality
+    assert grounds(whole)["moves"].level == "high"
+    found = await read("month,make,units", [row for row in [*rows, *few] if row[:2] != ("2015-06-01", "B")])
+    assert "between others of theirs | 1 month: B in Jun 2015 | left empty, not taken for zero" in found.quality
+    assert "| 71 months: 1 make | taken as none: they have little or rarely any" in found.quality
+    assert "gaps between the months" not in found.quality
+    assert [(hole.entity, hole.days, hole.life) for hole in found.profile.holes] == [("B", ["2015-06-01"], 84)]
+    assert found.names["gainers"] == ["B"]
+    assert (grounds(found)["moves"].complete, grounds(found)["moves"].level) == (False, "medium")
+    assert grounds(found)["leader"].level == "high"  # A has all of its months
+
+
+async def test_a_year_that_one_name_lacks_is_not_drawn_as_zero(read: Any) -> None:
+    rows = [row for row in yearly({**PARTS, "D": 50, "E": 40}) if row[:2] != (2014, "C")]
+    found = await read("year,make,units", rows)
+    figure = next(b for b in found.results["competitor_analysis"]["blocks"] if b.get("name") == "shares")
+    assert next(row for row in figure["data"]["rows"] if row[0] == "2014")[3] == "–"
+    values = figure["spec"]["data"]["values"]
+    assert {row["value"] for row in values if (row["name"], row["when"]) == ("C", "2014")} == {None}
