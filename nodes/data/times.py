@@ -56,6 +56,11 @@ _YEAR_WEEK = _form(
 _YEAR_MONTH_DAY = _form(
     "dates such as 20000131", r"^(1[5-9]|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])$", _strptime("%Y%m%d")
 )
+_MONTH_YEAR = _form(
+    "months such as 01/2000",
+    r"^(0?[1-9]|1[0-2])[/.-](1[5-9]|20)\d{2}$",
+    "make_date(CAST(regexp_extract({x}, '\\d{{4}}$') AS INT), CAST(regexp_extract({x}, '^\\d+') AS INT), 1)",
+)
 _DIGITS = (_YEAR_MONTH, _YEAR_WEEK, _YEAR_MONTH_DAY)
 FORMS = [
     _form("ISO dates", r"^\d{4}-\d{1,2}-\d{1,2}([T ].*)?$", "TRY_CAST(regexp_extract({x}, '^\\d+-\\d+-\\d+') AS DATE)"),
@@ -81,6 +86,7 @@ FORMS = [
     ),
     _form("months such as 2000 Jan", rf"^\d{{4}}[ /-]{_MONTH}$", _strptime("%Y %b", "%Y %B", "%Y-%b", "%Y-%B")),
     _form("months such as Jan-00", rf"^{_MONTH}[ -]\d{{2}}$", _strptime("%b-%y", "%b %y", "%B-%y", "%B %y")),
+    _MONTH_YEAR,
     _form("quarters", r"^\d{4}[ -]?Q\s?[1-4]$|^Q\s?[1-4][ -/]?\d{4}$", _QUARTER),
     _form(
         "months such as 2000M01",
@@ -193,6 +199,8 @@ def _as_date(engine: Engine, column: Column, *, digits: bool = False) -> Form | 
     """The form of its dates; mere digits need a name that says time, or ``digits``."""
     digits = digits or names.suggests(column.name, "time")
     for form in FORMS:
+        if form is _MONTH_YEAR and column.numeric and not digits:
+            continue  # 1.2008 may be a number
         if form in _DIGITS and (not digits or (form is _YEAR_MONTH and "week" in names.words(column.name))):
             continue
         if _share(column, form.pattern) >= 0.95 and _readable(engine, form.sql.format(x=column.text)):

@@ -19,6 +19,7 @@ from holdfast.nodes.data.cells import cells_sql
 from holdfast.nodes.data.engine import Engine
 from holdfast.nodes.data.models import Grain, Partial, Roles
 from holdfast.nodes.data.questions import Inquiry
+from holdfast.nodes.data.times import month_end
 
 USUAL = {"year": 1, "quarter": 4, "month": 12, "week": 52}
 CORE_SHARE = 0.1  # of the largest rolling median of rows per year; our own convention
@@ -26,6 +27,8 @@ CORE_GAP = 5  # usual steps between two years of one range
 DOUBTFUL_SHARE = 0.5  # of the rows or of the amount of the periods beside it
 DOUBTFUL_FALL = 3.5  # robust standard deviations of the logarithms of past changes; our own convention
 MISSING_TAIL_DAYS = {"day": 3, "week": 7}
+SPLIT_HEAD_DAYS = 4  # days without a week at the start of a month of divided weeks; up to three may be missing
+LEAST_MONTHS = 4  # below that no first month is left out
 Why = Literal["periods", "rows", "value"]
 
 
@@ -107,6 +110,9 @@ def _bounds(engine: Engine, roles: Roles, asked: Inquiry) -> tuple[tuple[str, st
     if early := [year for year in years if year.year < core[0].year]:
         after = f"{core[0].year}-01-01"
         aside[f"dates in {_span(early)}, too few to compare"] = sum(year.rows for year in early)
+    elif roles.time.finer and (begun := _begun_month(engine, roles)):
+        after = (month_end(begun[0]) + dt.timedelta(days=1)).isoformat()
+        aside[f"{begun[0]:%B %Y}, which the file covers only from day {begun[1]}"] = begun[2]
     if late := [year for year in years if year.year > core[-1].year]:
         through = f"{core[-1].year}-12-31"
         aside[f"dates in {_span(late)}"] = sum(year.rows for year in late)
@@ -143,7 +149,7 @@ def _incomplete(asked: Inquiry, name: str) -> bool:
 
 def _unfinished_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] | None:
     """First day, last day covered and rows of a last month that breaks off; dates here are finer than months."""
-    date = roles.time.sql.removeprefix("CAST(date_trunc('month', ").removesuffix(") AS DATE)")
+    date = _date(roles)
     row = engine.row(
         f"WITH dates AS (SELECT {date} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT NULL)"
         " SELECT max(d) AS last, (SELECT median(gap) FROM (SELECT d - lag(d) OVER (ORDER BY d) AS gap FROM days)) AS"
@@ -153,7 +159,35 @@ def _unfinished_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] 
     last, slack = row["last"], MISSING_TAIL_DAYS["week" if (row["gap"] or 1) > 3 else "day"]
     if not isinstance(last, dt.date) or last.day + slack > row["usual_day"]:
         return None
-    return last.replace(day=1), last.day, row["rows"]
+    covered = min(last + dt.timedelta(6), month_end(last)) if roles.time.week else last
+    return last.replace(day=1), covered.day, row["rows"]
+
+
+def _date(roles: Roles) -> str:
+    return roles.time.sql.removeprefix("CAST(date_trunc('month', ").removesuffix(") AS DATE)")
+
+
+def _begun_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] | None:
+    """First day, first day covered and rows of a first month that the file does not hold from its beginning on.
+
+    Weeks that are divided by their days leave the days before the first one without a number.
+    """
+    row = engine.row(
+        f"WITH dates AS (SELECT {_date(roles)} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT"
+        " NULL), months AS (SELECT min(d) AS d FROM days GROUP BY year(d), month(d)) SELECT min(d) AS first, (SELECT"
+        " median(gap) FROM (SELECT d - lag(d) OVER (ORDER BY d) AS gap FROM days)) AS gap, (SELECT median(day(d)) FROM"
+        " months) AS usual_day, (SELECT count(*) FROM months) AS months, count_if(date_trunc('month', d) = (SELECT"
+        " date_trunc('month', min(d)) FROM days)) AS rows FROM dates"
+    )
+    first, split = row["first"], bool(roles.time.week) and roles.measure.kind == "flow"
+    if not isinstance(first, dt.date) or row["months"] < LEAST_MONTHS:
+        return None
+    usual, slack = (
+        (1, SPLIT_HEAD_DAYS)
+        if split
+        else (row["usual_day"], MISSING_TAIL_DAYS["week" if (row["gap"] or 1) > 3 else "day"])
+    )
+    return (first.replace(day=1), first.day, row["rows"]) if first.day >= usual + slack else None
 
 
 def _years(engine: Engine, cells: str) -> list[Year]:

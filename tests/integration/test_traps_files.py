@@ -5,6 +5,7 @@ The figures are worked out by hand or by plain arithmetic beside the test, never
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -130,3 +131,36 @@ async def test_a_year_that_one_name_lacks_is_not_drawn_as_zero(read: Any) -> Non
     assert next(row for row in figure["data"]["rows"] if row[0] == "2014")[3] == "–"
     values = figure["spec"]["data"]["values"]
     assert {row["value"] for row in values if (row["name"], row["when"]) == ("C", "2014")} == {None}
+
+
+@pytest.mark.parametrize("form", ["{m:02d}/{y}", "{m}/{y}", "{m:02d}.{y}"])
+async def test_month_and_year_are_months(read: Any, form: str) -> None:
+    found = await read("period,make,units", monthly(PARTS, (2008, 2009), form))
+    assert (found.profile.roles.time.grain, found.profile.first, found.profile.last, found.asked) == (
+        "month",
+        "2008-01-01",
+        "2009-12-01",
+        [],
+    )
+
+
+def daily(first: dt.date, last: dt.date, step: int = 1) -> list[tuple[object, ...]]:
+    days = [first + dt.timedelta(i) for i in range(0, (last - first).days + 1, step)]
+    return [(day, n, 7) for day in days for n in "AB"]
+
+
+async def test_a_first_month_that_begins_late_is_no_month(read: Any) -> None:
+    found = await read("date,make,units", daily(dt.date(2010, 1, 6), dt.date(2012, 12, 31)))
+    assert "Rows with January 2010, which the file covers only from day 6 | 52 rows | set aside" in found.quality
+    assert "2010 is incomplete: February to December only | 11 of 12 months" in found.quality
+    assert found.profile.frames == ["2011-01-01", "2012-01-01"]
+    whole = await read("date,make,units", daily(dt.date(2010, 1, 3), dt.date(2012, 12, 31)))
+    assert len(whole.profile.frames) == 3
+
+
+async def test_weeks_that_begin_or_end_within_a_month_leave_it_out(read: Any) -> None:
+    rows = daily(dt.date(2020, 1, 6), dt.date(2024, 5, 13), 7)  # the last week ends on 19 May
+    found = await read("week,make,units", rows)
+    assert "January 2020, which the file covers only from day 6 | 8 rows" in found.quality
+    assert "May 2024, which the file covers only to day 19 | 4 rows" in found.quality
+    assert (found.profile.first, found.profile.last) == ("2020-02-01", "2024-04-01")
