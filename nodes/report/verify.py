@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from holdfast.checkpoints.errors import BadInput, HoldfastError
 from holdfast.nodes.context import Unanswered
-from holdfast.nodes.data.sources import find_sources
+from holdfast.nodes.data.sources import find_sources, fingerprint
 from holdfast.nodes.report import timeline, types
 from holdfast.nodes.report.pieces import NUMBER, Piece, evidence_in, parse, pieces
 from holdfast.nodes.report.recipe import Recipe, can_run, follow
@@ -76,7 +76,9 @@ async def verify(html: str, data: Sequence[str | Path]) -> Verdict:
         expected_html, expected = await _computed(recipe, _in_order(files, evidence))
     except (HoldfastError, Unanswered, ValidationError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         failed = Difference("the whole report", "it can be computed again", f"an error: {error}")
-        return Verdict(numbers, [failed], notes)
+        other = list(_other_files(files, evidence))
+        told = other if other and isinstance(error, Unanswered) else [*other, failed]
+        return Verdict(numbers, told, notes)
     others = [key for key in {**expected, **evidence} if key not in ("sources", "versions")]
     differences = [
         *_of_evidence(evidence, expected, ("sources",)),
@@ -99,6 +101,15 @@ def _in_order(files: Sequence[Path], evidence: dict[str, Any]) -> list[Path]:
     """The files in the order in which the report read them, as far as their names tell."""
     names = [source.get("name") for source in _dicts(evidence.get("sources"))]
     return sorted(files, key=lambda path: names.index(path.name) if path.name in names else len(names))
+
+
+def _other_files(files: Sequence[Path], evidence: dict[str, Any]) -> Iterator[Difference]:
+    """The files that the report was not written from, by name and hash: why it cannot be computed again."""
+    stated = [(str(source.get("name")), str(source.get("sha256"))) for source in _dicts(evidence.get("sources"))]
+    given = [(source.name, fingerprint(source).sha256) for source in find_sources(files)]
+    if {digest for _, digest in stated} != {digest for _, digest in given}:
+        says, gives = (", ".join(f"{name} (sha256 {digest[:12]}…)" for name, digest in one) for one in (stated, given))
+        yield Difference("the data", f"it was written from {says}", f"{gives}, another file")
 
 
 def _notes(recipe: Recipe, evidence: dict[str, Any]) -> list[str]:

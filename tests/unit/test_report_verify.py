@@ -283,6 +283,15 @@ async def test_a_file_that_no_analysis_can_use_is_a_difference_and_one_that_cann
         await verify(page, [tmp_path / "none.csv"])
 
 
+async def test_a_wholly_different_file_is_told_as_such_and_not_as_an_error(page: str, tmp_path: Path):
+    rows = "".join(f"{year},{name},{value}\n" for year in (2018, 2019, 2020) for name, value in (("A", 3), ("B", 4)))
+    other = write(tmp_path / "other.csv", f"year,shop,amount\n{rows}")
+    verdict = await verify(page, [other])
+    assert [one.place for one in verdict.differences] == ["the data"]
+    assert "it was written from units.csv (sha256 " in verdict.differences[0].says
+    assert verdict.differences[0].gives.startswith("other.csv (sha256 ")
+
+
 async def test_a_report_cannot_make_verify_run_other_types_or_read_other_files(page: str, data: Path, tmp_path: Path):
     secret = write(tmp_path / "secret.csv", market_csv().replace("Alpha", "Secret"))
 
