@@ -54,7 +54,7 @@ class Shelf:
             params = {**params, kind.files: [self._path(name) for name in names]}
         elif kind.reads:
             params = _mapped(params, lambda text: self.paths.get(text, text))
-        for text in _texts(params):
+        for text in texts(params):
             if _is_path(text) and text not in self.paths.values():
                 raise Unlisted(text, self)
         if kind.reads and not kind.files:
@@ -121,9 +121,10 @@ def _mapped(value: Any, change: Any) -> Any:
     return [_mapped(one, change) for one in value] if isinstance(value, list) else value
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any) -> Iterator[str]:
+    """Every text inside a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
         for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(one)
+            yield from texts(one)

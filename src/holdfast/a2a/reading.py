@@ -7,7 +7,7 @@ path, so that what is read later is what was allowed.  Patterns and folders are 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from holdfast.checkpoints.errors import BadInput, HoldfastError
 from holdfast.nodes.registry import Registry, TaskType
+from holdfast.nodes.shelf import texts
 
 PATTERN = frozenset("*?[")
 MOST_NAMES = 1000
@@ -146,7 +147,7 @@ def _require_readable(kind: TaskType, params: Mapping[str, Any], readable: Reada
         typed = kind.validate(params)
     except ValidationError:
         return
-    texts = list(_texts(params))
+    texts = list(texts(params))
     if any(map(PATTERN.intersection, texts)) or not all(map(readable.covers, filter(os.path.isabs, texts))):
         raise refused
     try:
@@ -155,15 +156,6 @@ def _require_readable(kind: TaskType, params: Mapping[str, Any], readable: Reada
         raise refused from None  # it says what there is on this disk, which is not for a client to learn
     if not all(readable.covers(str(path)) for path in paths):
         raise refused
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text inside a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(one)
 
 
 def _below(folder: Path, path: Path) -> Path | None:
