@@ -147,8 +147,8 @@ def _require_readable(kind: TaskType, params: Mapping[str, Any], readable: Reada
         typed = kind.validate(params)
     except ValidationError:
         return
-    texts = list(texts(params))
-    if any(map(PATTERN.intersection, texts)) or not all(map(readable.covers, filter(os.path.isabs, texts))):
+    found = list(texts(params))
+    if any(map(PATTERN.intersection, found)) or not all(map(readable.covers, filter(os.path.isabs, found))):
         raise refused
     try:
         paths = list(kind.reads(typed))
