@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.nodes.market import backtest, confidence, forecast_charts, words
+from holdfast.nodes.market import backtest, confidence, constant_parts, forecast_charts, words
 from holdfast.nodes.market.backtest import Band, Coverage, Design, Trial
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.forecast_methods import METHODS
@@ -92,7 +92,7 @@ def _tests(levels: Levels, reaches: Sequence[Reach], courses: Sequence[tuple[Lev
         levels.profile,
         "Outlook",
         moved[0].level.name == reaches[0].level.name if moved else None,
-        complete=not any(reach.series.missing for reach in reaches),
+        complete=not any(reach.series.missing for reach in reaches) and not constant_parts.changes(levels.profile),
         cycles=min(len(reach.series.values) // reach.series.per_year for reach in reaches),
         doubt=covered.doubt,
         most=covered.most,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from holdfast.nodes.market import figures, level_pictures, level_tests, words
+from holdfast.nodes.market import constant_parts, figures, level_pictures, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import MOST_LINES, Level, Levels
 from holdfast.nodes.report.document import Span
 
 
-def write_overview(found: Findings) -> dict[str, Any]:
+def write_overview(found: Findings, parts: constant_parts.Told | None = None) -> dict[str, Any]:
     """What is measured, why it is not summed, where each stands now; returns the names at the two ends, and tests."""
     levels = Levels(found)
     found.say(
@@ -32,6 +32,7 @@ def write_overview(found: Findings) -> dict[str, Any]:
                 periods=periods,
                 n=n,
             ),
+            *([constant_parts.sentence(found, parts)] if parts else []),
             *_late(levels),
         ]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from holdfast.nodes.market import confidence, formulas
+from holdfast.nodes.market import confidence, constant_parts, formulas
 from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
 
 Measured = Callable[[Level], float | None]
@@ -58,7 +58,8 @@ def of_swings(levels: Levels) -> dict[str, Any]:
 def _tested(levels: Levels, finding: str, holds: bool | None, shown: Sequence[Level] = ()) -> dict[str, Any]:
     """``cycles`` are the full years of the shortest history that the finding compares."""
     cycles = min((len(level.values) // PER_YEAR[levels.grain] for level in shown or levels.shown), default=0)
-    return confidence.judge(levels.profile, finding, holds, cycles=cycles, entity=True)
+    complete = not constant_parts.changes(levels.profile)
+    return confidence.judge(levels.profile, finding, holds, complete=complete, cycles=cycles, entity=True)
 
 
 def _later(level: Level) -> Level:

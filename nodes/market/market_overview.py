@@ -8,7 +8,17 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import confidence, figures, formulas, level_overview, levels, panel, words, worth
+from holdfast.nodes.market import (
+    confidence,
+    constant_parts,
+    figures,
+    formulas,
+    level_overview,
+    levels,
+    panel,
+    words,
+    worth,
+)
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
@@ -41,15 +51,18 @@ QUERIES = {
 async def market_overview(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Size of the market per complete period, its growth and course; for prices and rates their latest levels."""
     profile = profile_in(inputs)
-    return await asyncio.to_thread(_write, profile, panel.seen(profile, inputs), ctx)
+    parts = constant_parts.told_in(inputs)
+    return await asyncio.to_thread(_write, profile, panel.seen(profile, inputs), parts, ctx)
 
 
-def _write(profile: Profile, panels: list[panel.Seen], ctx: TaskContext) -> dict[str, Any]:
+def _write(
+    profile: Profile, panels: list[panel.Seen], parts: constant_parts.Told | None, ctx: TaskContext
+) -> dict[str, Any]:
     with opened_cells(ctx.stored(profile.cells)) as engine:
         queries = {**QUERIES, **levels.QUERIES, "worth": worth.QUERY}
         found = Findings(profile, "market_overview", "Market overview", queries, engine)
         if profile.roles.measure.kind == "intensive":
-            return found.result(**level_overview.write_overview(found))
+            return found.result(**level_overview.write_overview(found, parts))
         return Overview(found, panels).write()
 
 

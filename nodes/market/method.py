@@ -119,6 +119,13 @@ FORMULAS_OF_LEVELS = [
             f" {formulas_of.STRONG} or more, changes compare means of 12 months"
         ),
     ),
+    (
+        "Mean over parts",
+        (
+            "where a level is a mean (over the cities of a province), it is over the parts that have a value in every"
+            " period; where these are fewer than half†, over all, and no finding counts as complete"
+        ),
+    ),
     ("A year", "(last / first)^(12 / months) − 1"),
     ("Deepest fall", "lowest value against the highest before it (maximum drawdown)"),
     ("Limits of our own†", "a fall is told from 20 % on, a difference in swings from one and a half times on"),

@@ -13,7 +13,7 @@ from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Collected, Profile, Question
 from holdfast.nodes.data.profile import opened, understand
 from holdfast.nodes.data.questions import BEST_GUESS, DEPENDENT, LONGEST_UNIT, NOT_STATED
-from holdfast.nodes.market import quality, scope_words, words
+from holdfast.nodes.market import constant_parts, quality, scope_words, words
 from holdfast.nodes.market.findings import result_with
 from holdfast.nodes.registry import task_type
 from holdfast.nodes.scratch import scratch_folder
@@ -82,8 +82,10 @@ def _profiled(
 ) -> tuple[Profile, dict[str, Any]]:
     with opened(data, write=[target.parent]) as engine:
         profile, window = understand(engine, collected, target, answers, goal)
+        bounds = (window.after, window.through)
+        parts = constant_parts.settle(engine, profile, target, *bounds)
         engine.run(f"CREATE TABLE cells AS {profile.cells_sql} SELECT * FROM cells")
-        return profile, quality.write_section(profile, window, engine)
+        return profile, quality.write_section(profile, window, engine, parts)
 
 
 def title_block(profile: Profile) -> list[tuple[str, str]]:

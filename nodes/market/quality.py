@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from holdfast.nodes.data import holes
 from holdfast.nodes.data.engine import Engine, literal, quoted
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.data.window import Window
-from holdfast.nodes.market import panel, scope_words, words
+from holdfast.nodes.market import constant_parts, panel, scope_words, words
 from holdfast.nodes.market.findings import Findings, Row
 from holdfast.nodes.report.document import Fact
 
 Line = tuple[str, str, str, str]
 
 
-def write_section(profile: Profile, window: Window, engine: Engine) -> dict[str, Any]:
+def write_section(
+    profile: Profile, window: Window, engine: Engine, parts: constant_parts.Parts | None = None
+) -> dict[str, Any]:
     """The section as JSON; ``engine`` has the tables ``data`` and ``cells``."""
-    return Quality(profile, window, engine).write()
+    return Quality(profile, window, engine, parts).write()
 
 
 class Quality:
     """Runs the checks; the queries name the file's own columns, so they are put together here from its roles."""
 
-    def __init__(self, profile: Profile, window: Window, engine: Engine) -> None:
-        self.profile, self.window, self.roles = profile, window, profile.roles
+    def __init__(
+        self, profile: Profile, window: Window, engine: Engine, parts: constant_parts.Parts | None = None
+    ) -> None:
+        self.profile, self.window, self.roles, self.parts = profile, window, profile.roles, parts
         queries = {key: sql.replace("{", "{{").replace("}", "}}") for key, sql in self._queries().items()}
         self.found = Findings(profile, "data_quality", "Data quality", queries, engine)
 
@@ -58,6 +63,7 @@ class Quality:
             "given_share": self._given_share_sql(),
             "totals": self._totals_sql(),
             "holes": holes.QUERY.format(**holes.values(roles.measure.whole)),
+            "parts": constant_parts.query(self.profile),
             **{f"panel_{key}": panel.query(self.profile, start) for key, start in panel.pairs(self.profile).items()},
         }
 
@@ -68,7 +74,9 @@ class Quality:
         """What should tell rows apart: the period's columns, who is compared, and any other category."""
         named = [*self.roles.time.columns, *([self.roles.entity.column] if self.roles.entity else [])]
         named += [
-            c.column for c in self.roles.columns if c.role in ("other category", "text", "id") and c.column not in named
+            c.column
+            for c in self.roles.columns
+            if c.role in ("other category", "text", "id", *constant_parts.ROLES) and c.column not in named
         ]
         return [quoted(name) for name in named]
 
@@ -128,6 +136,7 @@ class Quality:
             *self._holes(missing=False),
             *self._partial(),
             *self._share(),
+            *([constant_parts.state(self.found, self.parts)] if self.parts else []),
             *[panel.quality_line(self.profile, one) for one in panels],
             *self._columns(),
         ]
@@ -142,15 +151,16 @@ class Quality:
             )
         if absent := [name for name, found in checks.items() if not found]:
             self.found.say(f"Looked for and not found: {words.listed(absent, 'or')}.")
+        beside = {"panel": panel.beside(panels), "parts": asdict(self.parts) if self.parts else {}}
         if not lines:
-            return self.found.result(panel=panel.beside(panels))
+            return self.found.result(**beside)
         self.found.table(
             "What was found and done",
             ["Finding", "Extent", "What was done", "Effect on the figures"],
             lines,
             text_columns=4,
         )
-        return self.found.result(panel=panel.beside(panels))
+        return self.found.result(**beside)
 
     def _read(self) -> str:
         files, sources = words.counted(len(self.profile.files), "file"), self.profile.files
