@@ -164,7 +164,7 @@ def _wait_for_year(known: Known) -> Advice | None:
         because,
         "the last year is incomplete",
         f"the missing {grain}s",
-        known.confidence("rows"),
+        known.confidence("rows", *(("young_year",) if change else ())),
     )
 
 

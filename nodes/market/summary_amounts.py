@@ -28,7 +28,8 @@ def _size(known: Known) -> Finding | None:
         if known.profile.roles.measure.kind == "stock"
         else "came to"
     )
-    template = f"**{{measure}} {came} {{total}} in {{when}}{_place(known)}.**"
+    place = _place(known)
+    template = f"**{{measure}} {came} {{total}} in {{when}}{place}.**"
     facts["measure"] = measure_of(known)
     yoy, growth = known.fact("market_overview.change_last_size"), known.fact("market_overview.cagr")
     if yoy and (change := known.number("market_overview.change_last")) is not None:
@@ -39,7 +40,7 @@ def _size(known: Known) -> Finding | None:
             facts |= {"growth": growth, "start": start}
         template += "."
     template += _so_what_of_growth(known)
-    return say(template, **facts), known.confidence("size")
+    return say(template, **facts), known.confidence("size", *(("extremes",) if place else ()))
 
 
 def _place(known: Known) -> str:
