@@ -2,7 +2,8 @@
 
 From each origin only the values before it are known.  wMAPE = Σ|error| / Σ|actual|; MASE (Hyndman & Koehler 2006) is
 the mean of |error| over the mean absolute change of the values known at that origin on the same part a year before.
-The 80 % band are the 10 % and 90 % quantiles of past errors, per horizon; a sum gets the errors of sums.
+The 80 % band are the 10 % and 90 % quantiles of past errors, per horizon; a sum gets the errors of sums.  Where both
+lie on one side of no error the method was biased: then the forecast is shifted by the median error, our own convention.
 """
 
 from __future__ import annotations
@@ -149,9 +150,10 @@ def _between(ordered: Sequence[float], share: float) -> float:
 class Band:
     """A value ahead with the range in which 80 % of past errors would put it."""
 
-    value: float
+    value: float  # shifted by the median of past errors where the method was biased
     low: float
     high: float
+    unshifted: float | None = None  # what the method itself gave, if it was shifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,29 +192,53 @@ def _errors(forecasts: Sequence[float], actuals: Sequence[float], ratio: bool) -
     return [a / f if ratio else a - f for f, a in zip(forecasts, actuals, strict=True)]
 
 
-def limits(errors: Sequence[float], ratio: bool) -> tuple[float, float]:
-    """The two quantiles, widened to no error at all if both lie on one side of it."""
-    return _limits(sorted(errors), ratio)
+def _limits(ordered: Sequence[float]) -> tuple[float, float]:
+    return _between(ordered, LOW), _between(ordered, HIGH)
 
 
-def _limits(ordered: Sequence[float], ratio: bool) -> tuple[float, float]:
-    none = 1.0 if ratio else 0.0
-    return min(_between(ordered, LOW), none), max(_between(ordered, HIGH), none)
+def one_sided(errors: Sequence[float], ratio: bool) -> bool:
+    """Whether eight of ten past errors and more had one sign, so that the band would not hold the forecast."""
+    low, high = _limits(sorted(errors))
+    return not low <= (1.0 if ratio else 0.0) <= high
 
 
-def band(value: float, errors: Sequence[float], ratio: bool) -> Band:
-    """The value with its errors' quantiles applied."""
-    low, high = (value * end if ratio else value + end for end in limits(errors, ratio))
-    return Band(value, low, high)
+def band(value: float, errors: Sequence[float], ratio: bool, *, shift: bool = False) -> Band:
+    """The value with its errors' quantiles applied; with ``shift`` it goes to where their median puts it."""
+    ordered = sorted(errors)
+
+    def off(error: float) -> float:
+        return value * error if ratio else value + error
+
+    low, high = map(off, _limits(ordered))
+    return Band(off(_between(ordered, 0.5)), low, high, value) if shift else Band(value, low, high)
 
 
-def bands(trial: Trial, values: Sequence[float], per_year: int) -> list[Band]:
-    """The forecast from the last value on, each period with the errors of its own horizon."""
+def _by_horizon(trial: Trial, ratio: bool) -> list[list[float]]:
+    return [
+        _errors([f[k] for f in trial.forecasts], [a[k] for a in trial.actuals], ratio)
+        for k in range(len(trial.actuals[0]))
+    ]
+
+
+def _of_sums(trial: Trial, ratio: bool) -> list[float]:
+    return _errors([sum(row) for row in trial.forecasts], [sum(row) for row in trial.actuals], ratio)
+
+
+def biased(trial: Trial, ratio: bool) -> bool:
+    """Whether the errors of sums or of any horizon lay on one side; then all are shifted, to stay one course."""
+    return any(one_sided(errors, ratio) for errors in (_of_sums(trial, ratio), *_by_horizon(trial, ratio)))
+
+
+def bands(trial: Trial, values: Sequence[float], per_year: int, *, forecast: bool = True) -> list[Band]:
+    """The forecast from the last value on, each period with the errors of its own horizon.
+
+    Without ``forecast`` the value is where something stands now, and is never shifted.
+    """
     ratio = relative(trial) and min(values) > 0
     ahead = trial.method.forecast(values, per_year, len(trial.actuals[0]))
+    shift = forecast and biased(trial, ratio)
     return [
-        band(value, _errors([f[k] for f in trial.forecasts], [a[k] for a in trial.actuals], ratio), ratio)
-        for k, value in enumerate(ahead)
+        band(value, errors, ratio, shift=shift) for value, errors in zip(ahead, _by_horizon(trial, ratio), strict=True)
     ]
 
 
@@ -220,21 +246,19 @@ def band_of_sum(trial: Trial, values: Sequence[float], per_year: int) -> Band:
     """The sum over the horizon with the errors of past sums, which are smaller than those of single periods."""
     ratio = relative(trial) and min(values) > 0
     ahead = trial.method.forecast(values, per_year, len(trial.actuals[0]))
-    errors = _errors([sum(row) for row in trial.forecasts], [sum(row) for row in trial.actuals], ratio)
-    return band(sum(ahead), errors, ratio)
+    return band(sum(ahead), _of_sums(trial, ratio), ratio, shift=biased(trial, ratio))
 
 
 def coverage(trial: Trial) -> Coverage:
     """Each past value against the band from the errors that were known when its forecast was made."""
     ratio, inside, tested = relative(trial), 0, 0
-    for k in range(len(trial.actuals[0])):
-        errors = _errors([f[k] for f in trial.forecasts], [a[k] for a in trial.actuals], ratio)
+    for k, errors in enumerate(_by_horizon(trial, ratio)):
         past: list[float] = []  # sorted
         for i, error in enumerate(errors):
             if i > k:  # the value for horizon k + 1 is known k + 1 periods after its origin
                 bisect.insort(past, errors[i - k - 1])
             if len(past) >= MIN_PAST:
-                low, high = _limits(past, ratio)
+                low, high = _limits(past)
                 tested += 1
                 inside += low <= error <= high
     return Coverage(inside, tested)

@@ -44,7 +44,7 @@ def reach_of(level: Level, series: Series, ratio: bool, ahead: int | None = None
     rows = [[series.values[plan.start + i - 1]] * plan.ahead for i in range(plan.origins)]
     actuals = [list(series.values[plan.start + i : plan.start + i + plan.ahead]) for i in range(plan.origins)]
     trial = Trial(METHODS[0], rows, actuals, 0.0, None, differences=not ratio)
-    last = backtest.bands(trial, series.values, series.per_year)[-1]
+    last = backtest.bands(trial, series.values, series.per_year, forecast=False)[-1]
     return Reach(level, series, plan, last, trial)
 
 
@@ -169,15 +169,19 @@ def _told(levels: Levels, reaches: Sequence[Reach], span: str) -> list[Span]:
         text = f"The band of {{name}} runs from {{low}} to {{high}} after {span}, from {{last}} now."
     else:
         text = f"{{name}} has the widest band: from {{last}} now to between {{low}} and {{high}} after {span}."
-    if (side := _side(ends)) and ends["low"].text != ends["high"].text:
-        text += f" The last value is one end of it: the past changes were all {side}, or nearly all."
+    if (side := _side(reach.band, ends)) and ends["low"].text != ends["high"].text:
+        outside = reach.band.low > reach.band.value or reach.band.high < reach.band.value
+        where = "lies outside it" if outside else "is one end of it"
+        text += f" The last value {where}: the past changes were all {side}, or nearly all."
     return say(text, name=reach.level.name, **ends)
 
 
-def _side(ends: dict[str, Fact]) -> str:
-    """``rises`` or ``falls`` where the band ends at the last value; empty where it does not."""
+def _side(band: Band, ends: dict[str, Fact]) -> str:
+    """``rises`` or ``falls`` where the whole band lies on one side of the last value; empty where it does not."""
     last = ends["last"].text
-    return "rises" if ends["low"].text == last else "falls" if ends["high"].text == last else ""
+    if band.low > band.value or ends["low"].text == last:
+        return "rises"
+    return "falls" if band.high < band.value or ends["high"].text == last else ""
 
 
 def _chart(levels: Levels, reaches: Sequence[Reach], span: str) -> None:

@@ -85,7 +85,10 @@ FORMULAS_OF_AMOUNTS = [
         (
             "wMAPE = sum of absolute errors / sum of absolute values; MASE = mean absolute error / mean absolute change"
             f" on the year before (Hyndman and Koehler 2006); the 80{words.NBSP}% band runs from the 10{words.NBSP}% to"
-            f" the 90{words.NBSP}% quantile of past errors, of sums for a sum"
+            f" the 90{words.NBSP}% quantile of past errors, of sums for a sum; where both lie on one side of no error,"
+            " the forecast is shifted by the median of the past errors†, while wMAPE and MASE stay those of the method"
+            " itself; written with three significant digits, or as many as tell the forecast from the ends of its"
+            " band and from the past†"
         ),
     ),
     (

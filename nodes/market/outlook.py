@@ -11,9 +11,18 @@ from holdfast.nodes.market.forecast_methods import METHODS
 from holdfast.nodes.market.series import Series
 from holdfast.nodes.report.document import Fact, Span
 
+LEAST_DIGITS, MOST_DIGITS = 3, 9  # significant ones of a forecast
 LEAST_CHANGE = 0.05  # percent that is told as a change
 FLAT = ("naive", "smoothing")  # methods whose forecast is one level
 _SHOWN = {1: 30, 4: 32, 12: 96}  # past periods in the chart, by periods in a year
+
+
+def _to(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
 
 
 class Outlook:
@@ -32,6 +41,7 @@ class Outlook:
         self.main = self._main(outcome)
         self.coming = series.after(self.plan.ahead)
         self.coverage = backtest.coverage(self.best)
+        self.digits = self._digits()
 
     def write(self) -> dict[str, Any]:
         """Text, table and chart; beside the section what the summary and the advice speak of, and the tests."""
@@ -59,20 +69,42 @@ class Outlook:
         return self._when(self.coming[self.told])
 
     def _rounded(self, value: float) -> str:
-        """Three significant digits, with no more decimals than the file has."""
+        """Three significant digits or as many as tell apart what differs, with no more decimals than the file has."""
         measure = self.found.profile.roles.measure
-        return words.rounded(value, most_places=0 if measure.whole else measure.places)
+        return words.rounded(value, self.digits, 0 if measure.whole else measure.places)
 
-    def _one_sided(self, band: Band) -> list[list[Span]]:
-        """Why a band ends at its forecast; nothing where it does not."""
-        value, low, high = (self._rounded(end) for end in (band.value, band.low, band.high))
-        if low == high or value not in (low, high):
+    def _digits(self) -> int:
+        """The fewest from three on that tell the forecasts from their bands' ends and all of them from the past."""
+        measure, before = self.found.profile.roles.measure, self._before()[1]
+        places = 0 if measure.whole else measure.places
+        second = self.ahead[1:2] if self.grain == "year" else []
+        groups = [[self.main.low, self.main.value, self.main.high]]
+        groups += [[band.low, band.value, band.high] for band in second]
+        for digits in range(LEAST_DIGITS, MOST_DIGITS):
+            apart = True
+            for group in groups:
+                texts = [words.rounded(value, digits, places) for value in group]
+                exact = [words.rounded(value, MOST_DIGITS, places) for value in group]
+                past = words.rounded(before, MOST_DIGITS, places)
+                apart &= len(set(texts)) == len(set(exact))
+                apart &= all(
+                    _sign(_to(value, digits) - before) in (0, _sign(value - before)) for value in group
+                ) and all((text == past) <= (full == past) for text, full in zip(texts, exact, strict=True))
+            if apart:
+                return digits
+        return MOST_DIGITS
+
+    def _shifted(self, band: Band) -> list[list[Span]]:
+        """That the method was biased, and what was done; nothing where it was not."""
+        if band.unshifted is None:
             return []
-        end, side = ("lower", "above") if value == low else ("upper", "below")
+        side = "below" if band.value > band.unshifted else "above"
+        given = self._estimate("unshifted", band.unshifted, "what the method itself gives")
         return [
             say(
-                f"The forecast is the {end} end of the band: the past errors were all on one side, or nearly all, with"
-                f" values {side} the forecast."
+                f"The method itself gives {{given}}; its past forecasts lay {side} the actual values nearly always, so"
+                " the forecast is shifted by the median of its past errors†.",
+                given=given,
             )
         ]
 
@@ -99,7 +131,7 @@ class Outlook:
                 name=self.name,
                 **self._band("", self.main, note),
             ),
-            *self._one_sided(self.main),
+            *self._shifted(self.main),
             *self._compared(),
         ]
         if self.grain == "year" and self.plan.ahead > 1:

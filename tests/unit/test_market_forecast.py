@@ -167,7 +167,11 @@ def test_the_band_is_the_value_times_the_quantiles_of_past_ratios() -> None:
     ratios = [0.8, 0.9, 1.0, 1.1, 1.2]  # 10 % at 0.84, 90 % at 1.16
     assert backtest.band(200, ratios, True) == Band(200, pytest.approx(168), pytest.approx(232))
     assert backtest.band(200, [-10, 0, 20], False) == Band(200, pytest.approx(192), pytest.approx(216))
-    assert backtest.band(200, [1.1, 1.2], True).low == 200  # errors on one side only still leave the value inside
+    assert backtest.one_sided([1.1, 1.2], True)
+    assert not backtest.one_sided([0.9, 1.2], True)
+    # values that were always 10 to 20 % above: the forecast goes to their median, the band is not widened to 200
+    biased = backtest.band(200, [1.1, 1.15, 1.2], True, shift=True)
+    assert biased == Band(pytest.approx(230), pytest.approx(222), pytest.approx(238), 200)
 
 
 def test_differences_take_the_place_of_ratios_where_a_value_is_zero_or_below() -> None:
