@@ -13,11 +13,13 @@ from typing import Any
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import competitor_charts, crossings, formulas, level_changes, levels, share_tests, words
-from holdfast.nodes.market.findings import Findings, opened_cells, profile_in, say
+from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
+from holdfast.nodes.market.series import number_of
 from holdfast.nodes.market.shares import LEAST_MOVE, Shares, Standing
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
 
+LEAST_UNSEEN = 3  # usual periods without an amount, from which on it is said; our own convention
 LEAST_SHARE = 0.1  # percent, for an entry or an exit to be named; our own convention
 MOST_UNKNOWN = 20.0  # percent that names nobody, beyond which no concentration is told; our own convention
 CLEAR_LEAD = 0.5  # points ahead, for an overtaking to be named; our own convention
@@ -36,8 +38,8 @@ QUERIES = {
         f" entity) AS place FROM ({_SHARES}) WHERE entity IS NOT NULL) GROUP BY frame ORDER BY frame"
     ),
     "presence": (
-        "SELECT entity, min(period) AS first, max(period) AS last FROM cells WHERE value > 0 AND entity IS NOT NULL"
-        " GROUP BY entity ORDER BY entity"
+        "SELECT entity, min(period) AS first, max(period) AS last, count(*) AS n FROM cells WHERE value > 0 AND entity"
+        " IS NOT NULL GROUP BY entity ORDER BY entity"
     ),
 }
 
@@ -274,6 +276,23 @@ class Comparison(Shares):
             )
         return {"market": split.market, "share": split.share} if split else {}
 
+    def _last_seen(self, presence: dict[str, Row]) -> list[list[Span]]:
+        """Who is in the last complete frame and has not been seen since for three of its usual periods."""
+        grain = self.profile.roles.time.grain
+        now, sentences = number_of(self.profile.last, grain), []
+        for standing in self.standings:
+            if standing.last == 0 or standing.share_last < LEAST_SHARE or standing.name not in presence:
+                continue
+            row = presence[standing.name]
+            day, last = row["last"], number_of(row["last"], grain)
+            usual = max((last - number_of(row["first"], grain)) / max(row["n"] - 1, 1), 1)
+            if (since := now - last) < LEAST_UNSEEN * usual:
+                continue
+            periods = self.found.count(f"unseen/{standing.name}", since, "presence", f"{grain}s after its last")
+            text = f"{{name}} was last seen in {words.period(day, grain)}: none in the {{n}} {grain}s since."
+            sentences.append(say(text, name=standing.name, n=periods))
+        return sentences[:3]
+
     def _coming_and_going(self) -> dict[str, Any]:
         presence = {row["entity"]: row for row in self.found.rows("presence")}
         grain = self.profile.roles.time.grain
@@ -281,7 +300,7 @@ class Comparison(Shares):
         gone = sorted(
             (s for s in self.standings if s.last == 0 and s.share_first >= LEAST_SHARE), key=lambda s: -s.share_first
         )
-        sentences = []
+        sentences = [*self._last_seen(presence)]
         if entered:
             items = self._items(
                 entered[:6], "last", "first", lambda s: words.period(presence[s.name]["first"], grain, brief=True)

@@ -66,3 +66,16 @@ async def test_an_empty_cell_at_an_end_makes_no_change(tmp_path: Path, year: int
     found = await analysed(tmp_path, lambda c, y: None if (c, y) == ("A1", year) else CITIES[c][1])
     ends = [facts(found)[f"market_overview.{key}/North"].value for key in ("first", "last")]
     assert ends == [150, 150]
+
+
+async def test_who_was_last_seen_early_in_the_last_year_is_told(tmp_path: Path) -> None:
+    # B sells until January 2014, so that it still has a share of the last year: 11 months without it follow
+    rows = [
+        (f"{2010 + i // 12}-{i % 12 + 1:02d}-01", name, 100 + i % 5)
+        for i in range(60)
+        for name in "ABC"
+        if name != "B" or i <= 48
+    ]
+    text = "date,brand,units_sold\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+    found = await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=["competitor_analysis"])
+    assert "B was last seen in January 2014: none in the 11 months since." in text_of(found, "competitor_analysis")
