@@ -20,7 +20,11 @@ def write_trends(found: Findings) -> dict[str, Any]:
         )
         _rest(levels)
         return {"levels": {}}
-    falls = [(level, fall) for level in levels.shown if (fall := formulas.drawdown(level.values)) and fall.percent < 0]
+    falls = [
+        (level, fall)
+        for level in levels.shown
+        if (fall := formulas.drawdown(level.values)) and fall.percent <= -words.LEAST_PERCENT
+    ]
     falls.sort(key=lambda pair: (pair[1].percent, pair[0].name))
     if not falls:
         found.say("No value fell below an earlier one.")
@@ -130,9 +134,8 @@ def _swing_chart(levels: Levels, swings: dict[str, float]) -> None:
     title = f"{values[0]['name']} swung the most, {values[-1]['name']} the least"
     if values[0]["label"] == values[1]["label"]:
         title = f"Changes per {levels.grain} swung by up to {values[0]['label']} a year"
-    subtitle = (
-        f"Volatility of {levels.name}: standard deviation of the changes per {levels.grain} ×"
-        f" √{PER_YEAR[levels.grain]}, %."
+    subtitle = f"Volatility of {levels.name}: standard deviation of the changes per {levels.grain}" + (
+        f" × √{PER_YEAR[levels.grain]}, %." if levels.grain != "year" else ", %."
     )
     alt = f"Bar chart of {len(values)} volatilities: {title}; {values[0]['label']} and {values[-1]['label']} a year."
     levels.found.figure(

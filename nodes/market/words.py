@@ -162,11 +162,16 @@ def more_by(change: float) -> str:
     return "the same (a change of {change})" if abs(change) < LEAST_PERCENT else f"{{change}} {more(change)}"
 
 
+FEW_STEPS = 3  # fewer are not told as "every one"
+
+
 def ups_and_downs(ups: int, downs: int, steps: int, frame: str) -> tuple[str, tuple[str, ...]]:
     """What a series did from each period to the next, with the places ``rises``, ``falls`` and ``steps`` it needs."""
     each = f"{frame}s, each against the one before"
     if not ups and not downs:
         return f"was the same in {{steps}} {each}", ("steps",)
+    if steps in (ups, downs) and steps < FEW_STEPS:
+        return f"{'rose' if ups else 'fell'} in each of {{steps}} {each}", ("steps",)
     if steps in (ups, downs):
         return f"{'rose' if ups else 'fell'} in every one of {{steps}} {each}", ("steps",)
     if not ups:
