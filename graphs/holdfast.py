@@ -178,26 +178,30 @@ class Holdfast:
         return await asyncio.shield(self._create(goal, fields, sender))
 
     async def _create(self, goal: str, fields: Mapping[str, Any], sender: Sender) -> Task:
-        owner, leases = self.database.owner, list[Lease]()
+        owner, leases, room = self.database.owner, list[Lease](), self._runner.take_room()
 
         def also(db: sqlite3.Connection, task: TaskRow) -> None:
             if sender.message:
                 messages.record(db, task.number, sender.message, self.services.clock())
-            if self._runner.has_room():
+            if room:
                 leases[:] = [owner.take(db, task.number, task.id)]  # at once, so that no server is faster
 
-        row = await create_task(
-            self.services,
-            goal,
-            fields,
-            task_id=sender.task_id,
-            context_id=sender.context_id,
-            owner=sender.owner,
-            also=also,
-        )
-        if leases:
-            self._runner.work(row.id, leases[0])
-        elif self._elsewhere:
+        try:
+            row = await create_task(
+                self.services,
+                goal,
+                fields,
+                task_id=sender.task_id,
+                context_id=sender.context_id,
+                owner=sender.owner,
+                also=also,
+            )
+            if leases:
+                self._runner.work(row.id, leases[0])
+        finally:
+            if room:
+                self._runner.leave_room()
+        if self._elsewhere:
             await self._runner.launch(row.id)
         return await self.get(row.id)
 

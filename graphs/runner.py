@@ -46,6 +46,7 @@ class Runner:
         self._services, self._database, self._graph = services, services.database, graph
         self._serves, self._elsewhere = serves, elsewhere
         self._runs: dict[str, asyncio.Task[None]] = {}
+        self._beginning = 0  # runs that have their room and not yet their lease
         self.broken: dict[str, Exception] = {}  # what broke off the last run of a task here
         self._wanted: set[str] = set()  # to be taken up when their present runner leaves them
         self._left: dict[str, float] = {}  # not to be taken up again before that time: it failed here
@@ -70,7 +71,7 @@ class Runner:
         if self._elsewhere:
             row = await self._services.task(task_id)
             await self._elsewhere(row, await self._given(row))
-        elif not self.working_on(task_id) and self.has_room():  # else a server takes it up when it has
+        elif not self.working_on(task_id) and self.take_room():  # else a server takes it up when it has
             await asyncio.shield(self._begin(task_id))  # a caller that gives up half-way leaves no lease behind
 
     async def take_up(self, task_id: str) -> None:
@@ -105,7 +106,18 @@ class Runner:
 
     def has_room(self) -> bool:
         """Whether this process may begin to work on another task."""
-        return self._elsewhere is None and (not self._serves or len(self._runs) < self._serves)
+        return self._elsewhere is None and (not self._serves or len(self._runs) + self._beginning < self._serves)
+
+    def take_room(self) -> bool:
+        """Keeps room for a run that is about to begin, if there is any; ``leave_room`` has to follow."""
+        if not self.has_room():
+            return False
+        self._beginning += 1
+        return True
+
+    def leave_room(self) -> None:
+        """The run has begun, or will not."""
+        self._beginning -= 1
 
     async def require_types(self, task_id: str) -> None:
         """Raises MissingTypes if a subtask that is still to settle has a type that is not registered here."""
@@ -116,8 +128,13 @@ class Runner:
             raise MissingTypes(task_id, missing)
 
     async def _begin(self, task_id: str) -> None:
-        row = await self._services.task(task_id)
-        self.work(task_id, await self._database.awrite(lambda db: self._database.owner.take(db, row.number, row.id)))
+        """Takes the lease of a task for which room was taken, and begins."""
+        owner = self._database.owner
+        try:
+            row = await self._services.task(task_id)
+            self.work(task_id, await self._database.awrite(lambda db: owner.take(db, row.number, row.id)))
+        finally:
+            self.leave_room()
 
     def _ended(self, task_id: str, run: asyncio.Task[None]) -> None:
         """Forgets a run; a lease that it could not give back, because it was cut off, is renewed no more."""

@@ -171,3 +171,24 @@ def test_a_task_counts_as_begun_once_it_has_worked(tmp_path: Path) -> None:
         assert database.read(lambda db: tasks.has_begun(db, task.number))
     finally:
         database.close()
+
+
+async def test_many_that_begin_or_go_on_at_once_do_not_share_one_place(tmp_path: Path) -> None:
+    async with Holdfast.open(tmp_path / "h.db", serves=2) as server:
+        most = 0
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, server.runs)
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
+        made = await asyncio.gather(*(server.start(f"task {i}", plan=nap(600)) for i in range(6)))
+        await asyncio.gather(*(server.pause(one.id, mode="now") for one in made))
+        while server.runs:
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*(server.resume(one.id) for one in made))
+        assert (server.runs, most) == (2, 2)
+        await asyncio.gather(*(server.cancel(one.id) for one in made))
+        watching.cancel()
