@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from holdfast.checkpoints.errors import BadInput
+from holdfast.checkpoints.errors import BadInput, HoldfastError
 from holdfast.checkpoints.questions import Asked, misfit, require_sound
 from holdfast.nodes.agent import files as given_files
 from holdfast.nodes.agent import talk
 from holdfast.nodes.agent.talk import Talk
 from holdfast.nodes.agent.tools import ANSWER, Desk, Tool, ToolRefused, chosen, clipped
-from holdfast.nodes.context import TaskContext
+from holdfast.nodes.context import TaskContext, Unanswered, WorkStopped
 from holdfast.nodes.models.model import Model
 from holdfast.nodes.models.prompting import fenced, prompt
 from holdfast.nodes.models.types import Fault, Kind, Reply, Request, ToolCall
@@ -277,6 +277,11 @@ class Work:
                 return {"ok": True, "text": clipped(await tool.use(arguments, desk), ANSWER)}
             except (BadInput, OSError) as why:
                 return {"ok": False, "text": clipped(f"It was refused: {why}", ANSWER)}
+            except (HoldfastError, Unanswered, WorkStopped):
+                raise
+            except Exception as error:  # whatever a tool stumbled over, the model may do something else
+                self.ctx.log.warning("the tool %s broke off", tool.name, exc_info=error)
+                return {"ok": False, "text": f"It broke off: {type(error).__name__}"}
 
         return await use() if tool.asks else await self.ctx.step(f"tool {mark} {tool.name}", use)
 

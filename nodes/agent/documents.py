@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-from html.parser import HTMLParser
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -15,16 +14,9 @@ from holdfast.nodes.agent.tools import Desk, ToolRefused, tool
 PART = 10_000  # characters of one answer
 LARGEST = 50 << 20  # bytes of a file
 SECONDS = 30.0
+PAGE_SECONDS = 10.0  # for one of HTML
 PAGES = frozenset({".html", ".htm", ".xhtml"})
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_SILENT = frozenset({"script", "style", "noscript", "template", "svg"})
-_BLOCKS = frozenset(
-    {
-        "address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "figcaption", "figure", "footer",
-        "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "p", "pre", "section",
-        "table", "title", "tr", "ul",
-    }
-)  # fmt: skip
 
 
 class Part(BaseModel):
@@ -47,6 +39,8 @@ async def read(arguments: Part, desk: Desk) -> str:
         told = await confined("holdfast.nodes.agent.pdf", request, SECONDS)
         return f"Page {arguments.page} of {told['pages']}.\n{part_of(told['text'], arguments.offset)}"
     text = await asyncio.to_thread(text_of, given.path)
+    if given.path.suffix.lower() in PAGES:
+        text = await from_html(text)
     return part_of(text, arguments.offset)
 
 
@@ -65,47 +59,9 @@ def text_of(path: Path) -> str:
     encoding = next((name for bom, name in _BOMS.items() if body.startswith(bom)), "utf-8")
     if encoding != "utf-16" and b"\0" in body[: 1 << 20]:
         raise ToolRefused(f"{path.name} is a binary file and cannot be read as text")
-    text = body.decode(encoding, "replace")
-    return from_html(text) if path.suffix.lower() in PAGES else text
+    return body.decode(encoding, "replace")
 
 
-def from_html(text: str) -> str:
-    """What a reader of a page sees, a line for each block."""
-    page = _Page()
-    page.feed(text)
-    page.close()
-    lines = (" ".join(line.split()) for line in "".join(page.pieces).splitlines())
-    return "\n".join(filter(None, lines))
-
-
-class _Page(HTMLParser):
-    """Collects the text of a page, with the targets of its links."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self._silent: list[str] = []
-        self._links: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _SILENT:
-            self._silent.append(tag)
-        elif tag in _BLOCKS:
-            self.pieces.append("\n")
-        elif tag in ("td", "th"):
-            self.pieces.append(" | ")
-        elif tag == "a":
-            self._links.append(dict(attrs).get("href") or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._silent:
-            while self._silent.pop() != tag:
-                pass
-        elif tag in _BLOCKS:
-            self.pieces.append("\n")
-        elif tag == "a" and self._links and (target := self._links.pop()).startswith(("http://", "https://", "/")):
-            self.pieces.append(f" ({target})")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.pieces.append(data)
+async def from_html(text: str) -> str:
+    """What a reader of a page sees, a line for each block; raises Confined for a page that takes too long."""
+    return str((await confined("holdfast.nodes.agent.page", {"text": text}, PAGE_SECONDS))["text"])

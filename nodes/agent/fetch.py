@@ -125,7 +125,7 @@ async def _read(client: httpx.AsyncClient, target: httpx.URL, address: str) -> P
             return str(target.join(response.headers["location"]))
         if not response.is_success:
             raise ToolRefused(f"{target.host} answered {response.status_code}")
-        return Page(str(target), _as_text(await _body(response), response.headers, response.charset_encoding))
+        return Page(str(target), await _as_text(await _body(response), response.headers, response.charset_encoding))
     finally:
         await response.aclose()
 
@@ -144,9 +144,9 @@ async def _body(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _as_text(body: bytes, headers: Mapping[str, str], charset: str | None) -> str:
+async def _as_text(body: bytes, headers: Mapping[str, str], charset: str | None) -> str:
     try:
         text = body.decode(charset or "utf-8", "replace")
     except LookupError:
         text = body.decode("utf-8", "replace")
-    return from_html(text) if "html" in headers.get("content-type", "").lower() else text
+    return await from_html(text) if "html" in headers.get("content-type", "").lower() else text

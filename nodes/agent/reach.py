@@ -13,6 +13,11 @@ from holdfast.checkpoints.errors import BadInput
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _WORDS = {"": (), "off": (), "false": (), "no": (), "0": (), "on": None, "true": None, "yes": None, "1": None}
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_NOT_PUBLIC: tuple[Network, ...] = (  # which the tables of some Python versions take for public
+    *map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")),
+    *map(ipaddress.IPv6Network, ("fec0::/10", "5f00::/16", "3fff::/20")),
+)
 _CARRIERS = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))  # of an IPv4 at their end
 
 
@@ -28,7 +33,12 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address)
     except ValueError:  # with a zone, such as fe80::1%eth0
         return False
-    return all(one.is_global and not (one.is_multicast or one.is_reserved) for one in _carried(ip))
+    return all(map(_is_public, _carried(ip)))
+
+
+def _is_public(ip: Address) -> bool:
+    inside = any(ip in network for network in _NOT_PUBLIC if network.version == ip.version)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or inside)
 
 
 def _carried(ip: Address) -> list[Address]:

@@ -20,7 +20,7 @@ ROWS, CELL = 200, 500  # rows of an answer, characters of a cell
 def work(request: Mapping[str, Any]) -> dict[str, Any]:
     """``{"columns", "rows", "more"}`` of ``sql`` over ``tables`` (name → path), every cell as text or None."""
     tables = {name: Path(path) for name, path in request["tables"].items()}
-    sql = str(request["sql"]).strip().removesuffix(";")
+    sql = str(request["sql"]).rstrip("; \t\r\n")
     with connect(read=tables.values()) as engine:
         for name, path in tables.items():
             _add(engine, name, path)

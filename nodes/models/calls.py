@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -78,13 +79,14 @@ class Calls:
             try:
                 reply = await self._attempt(request, account, until)
             except Fault as fault:
-                await account.settle(attempt, self.cost(fault.tokens or Tokens(most.input_tokens, 0, estimated=True)))
+                used = fault.tokens or Tokens(most.input_tokens, 0, estimated=True)
+                await account.settle(attempt, self.cost(_within(used, most)))
                 await account.rest(self._wait(fault, tried, until))
             except BaseException:
                 account.leave(attempt)
                 raise
             else:
-                await account.settle(attempt, self.cost(reply.tokens))
+                await account.settle(attempt, self.cost(_within(reply.tokens, most)))
                 return reply
         raise AssertionError
 
@@ -118,6 +120,12 @@ class Calls:
             asked = "" if fault.wait is None else f" and wants to be left alone for {fault.wait:,.0f} s"
             raise Unavailable(f"{fault}{asked}") from fault
         return wait
+
+
+def _within(used: Tokens, most: Spent) -> Tokens:
+    """What was used, as far as it was reserved: no answer is worth more than was asked for."""
+    held = Tokens(min(used.input, most.input_tokens), min(used.output, most.output_tokens), used.estimated)
+    return held if held == used else replace(held, estimated=True)
 
 
 @runtime_checkable

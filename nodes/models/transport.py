@@ -6,12 +6,15 @@ stream of one chunk.  So is what a server sends that was asked not to stream.
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 
+_IDLE = re.compile(rb":|(?:id|retry)\s*(?::|$)")  # begins a line that says nothing
 ANSWER_BYTES = 9_000_000  # on the wire, where a streamed token takes some 250
 SHORT_SECONDS = 10.0  # to be connected
 
@@ -76,12 +79,40 @@ class _Limited(httpx.AsyncByteStream):
         await self._body.aclose()
 
 
+class _Events(httpx.AsyncByteStream):
+    """A stream of events without what only other clients need, and OpenAI's takes for an empty event.
+
+    That is a mark of the byte order, comments, ids and times to wait.
+    """
+
+    def __init__(self, body: httpx.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        rest, first = b"", True
+        async for part in self._body:
+            *lines, rest = (rest + part).splitlines(keepends=True) or [b""]
+            if rest.endswith(b"\n"):
+                lines, rest = [*lines, rest], b""
+            if lines and first:
+                lines[0], first = lines[0].removeprefix(codecs.BOM_UTF8), False
+            if kept := b"".join(line for line in lines if not _IDLE.match(line)):
+                yield kept
+        if rest and not _IDLE.match(rest):
+            yield rest.removeprefix(codecs.BOM_UTF8) if first else rest
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
 async def _made_stream(response: httpx.Response) -> None:
     """Turns a JSON answer into a stream; raises NoCompletion for what is neither."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.headers.get("content-encoding", "identity") != "identity" or kind == "text/html":
         raise NoCompletion("no completion")
     if kind == "text/event-stream":
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Events(response.stream)
         return
     whole, body = response.stream, bytearray()
     assert isinstance(whole, httpx.AsyncByteStream)

@@ -30,6 +30,10 @@ SALES = "region,amount\nnorth,10\nsouth,32\n"
 COUNT = {"name": "query", "arguments": {"sql": "SELECT sum(amount) AS total FROM sales"}}
 
 
+class Nothing(BaseModel):
+    """No arguments."""
+
+
 @asynccontextmanager
 async def opened(server: ModelServer, tools: bool = True):
     settings = ModelSettings("scripted", base_url=server.url)
@@ -484,3 +488,20 @@ async def test_an_agent_whose_budget_is_used_up_finishes_with_what_it_has_found(
     assert result["calls"] == {"model": calls, "tools": calls}
     assert "42" in result["answer"]
     assert [one["call"] for one in result["citations"]] == [f"{turn}.1" for turn in range(1, calls + 1)]
+
+
+async def test_a_tool_that_breaks_off_is_told_to_the_model_and_ends_nothing(sales):
+    @tool("fragile")
+    async def fragile(arguments: Nothing, desk: Desk) -> str:
+        """Breaks."""
+        raise RuntimeError("a secret of the inside")
+
+    script = turns({"tools": [{"name": "fragile", "arguments": {}}]}, {"text": "It broke."})
+    with ModelServer(script=script) as server:
+        async with opened(server) as hf:
+            task = await hf.start("sales", plan=plan(files=[sales], tools=["fragile"]))
+            task = await hf.wait(task.id)
+            assert task.result("a")["answer"] == "It broke."
+    said = json.dumps(server.calls[1].body["messages"])
+    assert "It broke off: RuntimeError" in said
+    assert "a secret" not in said

@@ -218,3 +218,16 @@ def test_what_is_unknown_is_not_forecast():
     assert to_finish([], [("agent", 0.0)]) is None
     assert to_finish([("agent", 0.2)], [("sleep", 0.0)]) is None
     assert to_finish([("agent", 0.2), ("agent", 0.4)], [("agent", 0.1), ("agent", 0.5)]) == pytest.approx(0.2)
+
+
+async def test_a_call_that_says_much_and_never_ends_costs_no_more_than_was_reserved(hf, model):
+    async def flood(request: Request, told: Callable[[str], None]) -> Reply:
+        told("7" * 60_000)
+        await asyncio.sleep(600)
+        return Reply("never")
+
+    model.call = flood
+    hf.services.calls = Calls(model, ModelSettings("scripted", price=PRICE, timeout=0.3, first_wait=0.01))
+    task = await hf.start("g", plan={"subtasks": [asks("a")]}, budget={"cost": 0.2})
+    paused = await hf.wait(task.id, until=[TaskState.PAUSED, TaskState.FAILED])
+    assert 0 < paused.usage["cost"] <= 0.2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -10,6 +12,7 @@ from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.agent import confined, documents, fetch, files, query
 from holdfast.nodes.agent.asking import Question, ask
 from holdfast.nodes.agent.documents import PART, Part, from_html, read
+from holdfast.nodes.agent.page import plain
 from holdfast.nodes.agent.reach import Reach
 from holdfast.nodes.agent.tools import TOOLS, Desk, ToolRefused, clipped, tool
 
@@ -175,9 +178,34 @@ async def test_a_question_is_asked_with_its_options_as_a_schema():
 
 
 def test_a_page_that_is_nested_oddly_is_still_read():
-    assert from_html("<div>" * 5000 + "x" + "</script></p>" * 10) == "x"
-    assert from_html("<style><script>a</style>b</script>c") in ("c", "", "bc")
-    assert from_html("<a href='javascript:x'>y</a></a>") == "y"
+    assert plain("<div>" * 5000 + "x" + "</script></p>" * 10) == "x"
+    assert plain("<style><script>a</style>b</script>c") in ("c", "", "bc")
+    assert plain("<a href='javascript:x'>y</a></a>") == "y"
+
+
+@pytest.mark.parametrize("page", ["<a href='" * 8000, "<!--" * 20_000])
+async def test_a_page_that_takes_for_ever_is_ended_and_holds_up_nobody(monkeypatch, page):
+    monkeypatch.setattr("holdfast.nodes.agent.documents.PAGE_SECONDS", 1.0)
+    longest, last = 0.0, time.monotonic()
+
+    async def beat() -> None:
+        nonlocal longest, last
+        while True:
+            await asyncio.sleep(0.01)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+    beating = asyncio.create_task(beat())
+    began = time.monotonic()
+    with suppress(BadInput):
+        await from_html(page)
+    beating.cancel()
+    assert time.monotonic() - began < 10
+    assert longest < 1
+
+
+async def test_a_page_that_the_parser_fails_on_is_refused():
+    with pytest.raises(BadInput, match="cannot be read"):
+        await from_html("<![foo[ x ]]>")
 
 
 def test_each_tool_says_what_it_is_for_with_a_schema_of_its_arguments():
