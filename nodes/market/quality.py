@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import asdict
 from typing import Any
 
@@ -378,7 +379,7 @@ class Quality:
         if not entity or not entity.spellings:
             return []
         rows = self.found.count("twins", self.found.rows("twins")[0]["rows"], "twins")
-        some = [f"{words.quoted(old)} as {words.quoted(new)}" for old, new in list(entity.spellings.items())[:3]]
+        some = [_twin(old, new) for old, new in list(entity.spellings.items())[:3]]
         more = f" and {len(entity.spellings) - 3} more" if len(entity.spellings) > 3 else ""
         return [
             (
@@ -412,3 +413,10 @@ def _small_percent(value: float) -> str:
         if value >= 0.0005
         else f"below 0.001{words.NBSP}%"
     )
+
+
+def _twin(old: str, new: str) -> str:
+    """Two spellings of one name, in words; two that look alike differ in their Unicode form."""
+    if unicodedata.normalize("NFC", old) == unicodedata.normalize("NFC", new):
+        return f"{words.quoted(new)} in two Unicode forms"
+    return f"{words.quoted(old)} as {words.quoted(new)}"

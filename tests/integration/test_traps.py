@@ -356,6 +356,7 @@ async def test_unicode_forms_of_one_name_are_one_competitor(read: Any) -> None:
     found = await read("year,make,units", yearly({"Citroën": 50, decomposed: 20, "比亚迪": 30}))
     assert found.share("Citroën") == 70
     assert found.share("比亚迪") == 30
+    assert "counted as one: “Citroën” in two Unicode forms" in found.quality
 
 
 async def test_coded_whole_numbers_can_be_makes(read: Any) -> None:
