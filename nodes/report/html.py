@@ -104,6 +104,7 @@ def _groups(section: Section, names: list[str]) -> list[tuple[Heading | None, li
 
 
 def _inline(svg: bytes, kind: str) -> ElementTree.Element:
+    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")  # in a process that has drawn none, too
     root = ElementTree.fromstring(svg)  # noqa: S314  our own SVG
     root.attrib.pop("version", None)
     root.set("class", kind)

@@ -483,7 +483,7 @@ def test_every_path_that_the_dockerfile_names_exists(tmp_path: Path) -> None:
         assert hasattr(import_module(module), name), path
     installed = re.findall(r"uv pip install .* (a2a-sdk\S.*)$", text, re.M)
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    extras = {one.replace(">=", "~=") for one in [*wanted["serve"], *wanted["report"]]}
+    extras = {one.replace(">=", "~=") for name in ("serve", "report", "documents") for one in wanted[name]}
     assert set(installed[0].split()) == extras  # no version with ">", which the shell would take for a redirection
 
 
