@@ -45,17 +45,16 @@ def payload(task: TaskRow, open_: Sequence[Question]) -> dict[str, Any]:
 
 def answers_in(reply: Any, open_: Sequence[Question]) -> dict[str, Any]:
     """Question id → answer; raises BadInput if it is not clear which question a reply answers."""
-    if isinstance(reply, Mapping) and isinstance(reply.get("answers"), Mapping):
-        return dict(reply["answers"])
-    decisions = reply.get("decisions") if isinstance(reply, Mapping) else reply
+    said = reply if isinstance(reply, Mapping) else {}
+    if isinstance(said.get("answers"), Mapping):
+        return dict(said["answers"])
+    decisions = said.get("decisions", reply)
     if isinstance(decisions, list) and decisions and all(map(_is_decision, decisions)):
         if len(decisions) != len(open_):
             raise BadInput(f"{len(decisions)} decisions for {len(open_)} open questions; give one for each, in order")
         return {one.id: _decided(decision, one) for decision, one in zip(decisions, open_, strict=True)}
-    if isinstance(reply, Mapping) and reply and set(reply) <= {one.id for one in open_}:
-        return dict(reply)
-    if isinstance(reply, Mapping) and reply and all(isinstance(key, str) and _ID.fullmatch(key) for key in reply):
-        return dict(reply)  # meant for questions that are open no more: answering says so
+    if said and (set(said) <= {one.id for one in open_} or all(map(_is_id, said))):
+        return dict(said)  # some may be open no more: answering says so
     if len(open_) != 1:
         names = ", ".join(f"{one.id} ({one.prompt})" for one in open_) or "none"
         raise BadInput(f"it is not clear which question this answers; open are: {names}")
@@ -70,6 +69,10 @@ def read(value: Any, question: Question) -> Any:
         return json.loads(value)
     except json.JSONDecodeError:
         return value
+
+
+def _is_id(key: Any) -> bool:
+    return isinstance(key, str) and _ID.fullmatch(key) is not None
 
 
 def _is_decision(reply: Any) -> bool:

@@ -480,14 +480,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The fault behind a group: several tasks that meet one fault all report it."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def progress_of(rows: Sequence[SubtaskRow], now: float) -> tuple[int, float]:
-    """(settled subtasks, expected seconds still ahead on the longest chain)."""
-    scheduler = Scheduler(
-        jobs(rows, {}),
-        completed=[row.id for row in rows if subtasks.has_result(row)],
-        dead={row.id: "" for row in rows if row.state in SETTLED and not subtasks.has_result(row)},
-    )
-    elapsed = {row.id: now - row.started_at for row in rows if row.state == SubtaskState.RUNNING and row.started_at}
-    return sum(row.state in SETTLED for row in rows), scheduler.remaining(elapsed)

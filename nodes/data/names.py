@@ -226,8 +226,3 @@ def _plural(word: str) -> str:
     if word.endswith("y") and word[-2:-1] not in tuple("aeiou"):
         return word[:-1] + "ies"
     return word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
-
-
-def first_of(names: Iterable[str], kind: str) -> str | None:
-    """The first name that suggests the kind."""
-    return next((name for name in names if suggests(name, kind)), None)

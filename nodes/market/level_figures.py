@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from holdfast.nodes.market.figures import GREY, INK, QUIET, TONES, Spec, Values
-from holdfast.nodes.market.small_multiples import BEHIND
+from holdfast.nodes.market.small_multiples import panels as framed
 
 MOST_BEHIND = 60  # points of each grey line, which is drawn in every panel
 
@@ -58,7 +58,7 @@ def panels(values: Values, names: Sequence[str], labels: Sequence[str]) -> Spec:
     rows = [{**row, "head": head[row["name"]]} for row in values]
     step = math.ceil(len(values) / len(names) / MOST_BEHIND)
     others = [
-        {"period": row["period"], "value": row["value"], "of": name}
+        {"period": row["period"], "value": row["value"], "name": name}
         for name in names
         for row in [row for row in values if row["name"] == name][::step]
     ]
@@ -77,24 +77,11 @@ def panels(values: Values, names: Sequence[str], labels: Sequence[str]) -> Spec:
         "scale": {"domain": [low - room, high + room], "nice": False, "zero": False},
         "axis": {"tickCount": 3, "labelFontSize": 11},
     }
-    colour = {"condition": TONES, "value": QUIET}
-    return {
-        "data": {"values": rows},
-        "facet": {"field": "head", "type": "nominal", "title": None, "sort": [head[name] for name in names]},
-        "columns": 3 if len(names) in (5, 6, 9) else 4,
-        "spacing": {"row": 14, "column": 14},
-        "spec": {
-            "encoding": {"x": x, "y": y},
-            "layer": [
-                {
-                    "data": {"values": others},
-                    "mark": {"type": "line", "strokeWidth": 1, "color": BEHIND},
-                    "encoding": {"detail": {"field": "of"}},
-                },
-                {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"color": colour}},
-            ],
-        },
+    front: Spec = {
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {"color": {"condition": TONES, "value": QUIET}},
     }
+    return framed(rows, "head", list(head.values()), {"x": x, "y": y}, others, [front])
 
 
 def ranges(values: Values) -> Spec:

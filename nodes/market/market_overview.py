@@ -304,19 +304,26 @@ class Overview:
             ((s, n) for s, n in ((1e9, "billions"), (1e6, "millions"), (1e4, "thousands")) if top >= s), (1, "")
         )
         scale = 1e3 if size == 1e4 else size
+        measure = self.profile.roles.measure
+
+        def label(total: float) -> str:
+            """As exact as in the text, so that no bar says something else."""
+            if scale == 1:
+                return words.exact(total, measure.whole, measure.places)
+            return words.number(total / scale, 2 if scale >= 1e6 else 1)
+
         marked = {self.found._facts[key].text for key in ("frame_high", "frame_low") if key in self.found._facts}
         values = [
             {
                 "when": words.period(row["frame"], self.frame, brief=True),
                 "value": row["total"],
-                "label": words.number(row["total"] / scale, 1 if scale > 1 else 0),
+                "label": label(row["total"]),
                 "change": change,
                 "marked": self.when(row) in marked,
             }
             for row, change in zip(shown, changes, strict=True)
         ]
         title, message = self._size_title()
-        measure = self.profile.roles.measure
         labelled = len(shown) <= MOST_BARS
         stated = measure.unit if measure.unit.casefold() != measure.column.casefold() else ""
         told = [self.name, stated if measure.unit else "unit not stated", unit if labelled else "", f"per {self.frame}"]

@@ -33,33 +33,41 @@ def small_multiples(
         "scale": {"domain": [0, top], "nice": False},
         "axis": {"tickCount": 3, "labelFontSize": 11},
     }
-    # a layer with data of its own is drawn whole in every panel
-    others = [{**row, "of": row["name"]} for row in values]
     ends = [{**row, "label": labels[row["name"]]} for row in values if row["when"] == order[-1]]
-    rows = [*values, *ends]
-    return {
-        "data": {"values": rows},
-        "facet": {"field": "name", "type": "nominal", "title": None, "sort": list(names)},
-        "columns": 3 if len(names) in (5, 6, 9) else 4,
-        "spacing": {"row": 14, "column": 14},
-        "spec": {
-            "encoding": {"x": x, "y": y},
-            "layer": [
-                {
-                    "data": {"values": others},
-                    "mark": {"type": "line", "strokeWidth": 1, "color": BEHIND},
-                    "encoding": {"detail": {"field": "of"}},
-                },
-                {
-                    "transform": [{"filter": "!isValid(datum.label)"}],
-                    "mark": {"type": "line", "strokeWidth": 2.5},
-                    "encoding": {"color": {"condition": TONES, "value": QUIET}},
-                },
-                {
-                    "transform": [{"filter": "isValid(datum.label)"}],
-                    "mark": {"type": "text", "align": "left", "dx": 5, "fontWeight": 600, "color": INK},
-                    "encoding": {"text": {"field": "label"}},
-                },
-            ],
+    front: list[Spec] = [
+        {
+            "transform": [{"filter": "!isValid(datum.label)"}],
+            "mark": {"type": "line", "strokeWidth": 2.5},
+            "encoding": {"color": {"condition": TONES, "value": QUIET}},
         },
+        {
+            "transform": [{"filter": "isValid(datum.label)"}],
+            "mark": {"type": "text", "align": "left", "dx": 5, "fontWeight": 600, "color": INK},
+            "encoding": {"text": {"field": "label"}},
+        },
+    ]
+    return panels([*values, *ends], "name", names, {"x": x, "y": y}, values, front)
+
+
+def panels(
+    values: Sequence[Mapping[str, Any]],
+    head: str,
+    heads: Sequence[str],
+    axes: Mapping[str, Spec],
+    behind: Sequence[Mapping[str, Any]],
+    front: Sequence[Spec],
+) -> Spec:
+    """A panel for each of ``heads``, which the field ``head`` has: ``front`` before a grey line of each name behind."""
+    others = [{**row, "of": row["name"]} for row in behind]  # data of its own is drawn whole in every panel
+    grey = {
+        "data": {"values": others},
+        "mark": {"type": "line", "strokeWidth": 1, "color": BEHIND},
+        "encoding": {"detail": {"field": "of"}},
+    }
+    return {
+        "data": {"values": list(values)},
+        "facet": {"field": head, "type": "nominal", "title": None, "sort": list(heads)},
+        "columns": 3 if len(heads) in (5, 6, 9) else 4,
+        "spacing": {"row": 14, "column": 14},
+        "spec": {"encoding": dict(axes), "layer": [grey, *front]},
     }

@@ -129,25 +129,34 @@ def _read(match: re.Match[str]) -> Figure:
     scale = SCALES[match["scale"].lower()] if match["scale"] else 1.0
     value = float(digits) * scale * (-1 if sign in ("-", "−", "–") else 1)
     glued = before[-1:].isalpha() or (after.isalnum() and not match["unit"]) or match["power"]
-    places = len(digits.partition(".")[2])
-    within = 0.5 * 10.0**-places * scale
-    if not places and scale == 1.0 and (zeros := len(digits) - len(digits.rstrip("0"))):
-        within = max(within, min(0.5 * 10.0**zeros, ZEROS * abs(value)))
-    word = (re.findall(r"[\w–(-]+$", before.rstrip()) or [""])[-1].casefold()
-    bare = not (match["unit"] or match["many"] or match["scale"] or match["money"] or sign or "," in match["digits"])
-    dated = word in BEFORE_YEAR or word[-1:] in ("–", "-", "(", "") or _ANOTHER.match(text, match.end())
-    year = bare and len(digits) == 4 and not places and bool(dated)
     return Figure(
         match.start() - len(sign),
         match.end(),
         value,
-        within * (1 + 1e-9),
+        _within(digits, scale, value) * (1 + 1e-9),
         "times" if match["many"] else _unit(match["unit"] or ""),
         bool(sign),
         (match["money"] or "").strip(),
         not glued and math.isfinite(value),
-        year,
+        not sign and _is_year(match, before),
     )
+
+
+def _within(digits: str, scale: float, value: float) -> float:
+    """Half of the last digit that is written; of a number that ends in zeros, of the last that is none."""
+    places = len(digits.partition(".")[2])
+    within = 0.5 * 10.0**-places * scale
+    if not places and scale == 1.0 and (zeros := len(digits) - len(digits.rstrip("0"))):
+        return max(within, min(0.5 * 10.0**zeros, ZEROS * abs(value)))
+    return within
+
+
+def _is_year(match: re.Match[str], before: str) -> bool:
+    """Whether four digits alone stand where a year does."""
+    if not re.fullmatch(r"\d{4}", match["digits"]) or any(match[one] for one in ("unit", "many", "scale", "money")):
+        return False
+    word = (re.findall(r"[\w–(-]+$", before.rstrip()) or [""])[-1].casefold()
+    return word in BEFORE_YEAR or word[-1:] in ("–", "-", "(", "") or bool(_ANOTHER.match(match.string, match.end()))
 
 
 def _unit(text: str) -> str:

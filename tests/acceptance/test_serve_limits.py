@@ -13,8 +13,8 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from holdfast.a2a import routes
+from holdfast.server.body import deeper_than
 from holdfast.server.gate import MANY, Buckets
-from holdfast.server.guard import deeper_than
 from holdfast.server.protocol import CHUNKS, PIECE_BYTES, SPARE, Frugal, peer_of
 from tests.acceptance.limited import Limited, limited, read_all
 from tests.acceptance.serving import message, nap, planned, text

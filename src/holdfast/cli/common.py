@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from holdfast.cli.remote import RemoteStore
+    from holdfast.cli.remote_store import RemoteStore
     from holdfast.cli.store import Store
 
 MOST = 2**63 - 1  # to which SQLite counts
@@ -78,7 +78,7 @@ class Target:
             with self.database() as store:
                 yield store
             return
-        from holdfast.cli.remote import RemoteStore
+        from holdfast.cli.remote_store import RemoteStore
 
         there = RemoteStore(self.server)
         try:

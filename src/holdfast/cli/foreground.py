@@ -144,7 +144,7 @@ async def _work(stage: Stage, begin: Begin, told: int, ask: bool) -> None:
 
 def _engine(to: Target) -> AbstractAsyncContextManager[Engine]:
     if to.server:
-        from holdfast.cli.remote import Runner
+        from holdfast.cli.remote_run import Runner
 
         return Runner(to.server)
     from holdfast.graphs.holdfast import Holdfast
@@ -299,7 +299,7 @@ def _brought(stage: Stage, task: Task) -> Task:
     """The task with its files here, if a server has worked and they are wanted."""
     if not (stage.to.server and stage.out and task.state in TERMINAL):
         return task
-    from holdfast.cli.remote import RemoteStore
+    from holdfast.cli.remote_store import RemoteStore
 
     with stage.to.reading() as store:
         assert isinstance(store, RemoteStore)

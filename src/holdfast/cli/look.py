@@ -12,7 +12,7 @@ from holdfast.checkpoints.states import TaskState
 from holdfast.cli.common import Target, emit, shared, whole
 
 if TYPE_CHECKING:
-    from holdfast.cli.remote import RemoteStore
+    from holdfast.cli.remote_store import RemoteStore
     from holdfast.cli.store import Store
 
 MOST_LISTED = 1000

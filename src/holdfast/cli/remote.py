@@ -1,23 +1,15 @@
-"""A server in the place of a database: the same reads, changes and runs, over HTTP.
-
-``Remote`` asks the server; ``RemoteStore`` stands where commands have a ``Store``, and ``Runner`` where a run in the
-foreground has ``Holdfast``.
-"""
+"""Asks a server over HTTP what commands ask a database; ``remote_store`` and ``remote_run`` stand on it."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from types import TracebackType
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -26,7 +18,6 @@ import httpx
 from holdfast.a2a.key import HEADER, own_key
 from holdfast.checkpoints.errors import BadInput, HoldfastError, IllegalMove, StoreError, UnknownTask
 from holdfast.checkpoints.events import Event, timestamp
-from holdfast.checkpoints.files import draft_name
 from holdfast.checkpoints.questions import Question
 from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.checkpoints.tasks import ArtifactRow
@@ -272,186 +263,6 @@ class Remote:
         return BadInput(f"what answers at {self.url} is no Holdfast server; check the URL")
 
 
-class RemoteStore:
-    """As ``store.Store`` for commands that are no coroutines."""
-
-    def __init__(self, url: str) -> None:
-        self._runner = asyncio.Runner()
-        self.remote = Remote(url)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self.run(self.remote.close())
-        self._runner.close()
-
-    def run(self, asked: Coroutine[Any, Any, Answer]) -> Answer:
-        """Waits for an answer."""
-        return self._runner.run(asked)
-
-    def resolve(self, task: str) -> str:
-        """The full id."""
-        return self.run(self.remote.resolve(task))
-
-    def get(self, task: str) -> Task:
-        """The task as it is now."""
-        return self.run(self.remote.get(task))
-
-    def newest(self, state: TaskState | None = None, limit: int | None = None) -> list[Task]:
-        """Tasks, newest first."""
-        return self.run(self.remote.newest(state, limit))
-
-    def count(self, state: TaskState | None = None) -> int:
-        """How many tasks there are."""
-        return self.run(self.remote.count(state))
-
-    def standing(self, task: str) -> Standing:
-        """What a page shows beyond the task."""
-        return self.run(self.remote.standing(task))
-
-    def plan(self, task: str) -> dict[str, Any]:
-        """The plan, as a plan file has it."""
-        return self.run(self.remote.plan(task))
-
-    def explain(self, task: str) -> Explanation:
-        """What a resume would do there."""
-        return self.run(self.remote.explain(task))
-
-    def question(self, task: str, question: str) -> Question:
-        """A question, open or answered."""
-        return self.run(self.remote.question(task, question))
-
-    def change(self, task: str, act: Callable[..., Any], **how: Any) -> Task:
-        """Has the server do ``act`` of checkpoints.control; each has a route of its name."""
-        return self.run(self.remote.change(task, act.__name__, how))
-
-    def events(
-        self, task: str, after: int = 0, *, follow: bool = False, waits: Callable[[TaskState], None] | None = None
-    ) -> Iterator[Event]:
-        """The history; with ``follow`` until the task has ended.  ``waits`` is called while nothing comes."""
-        while not follow and (batch := self.run(self.remote.told(task, after, 0))):
-            yield from batch
-            after = batch[-1].seq
-        if not follow:
-            return
-        news = self.remote.following(task, after)
-        while (told := self.run(_next(news))) is not None:
-            if isinstance(told, Event):
-                yield told
-            elif waits and told.state not in TERMINAL:
-                waits(told.state)
-
-    def fetched(self, task: Task, folder: Path) -> Task:
-        """Brings a task's artifacts into ``folder``; returns the task with the paths that they have there.
-
-        Each is whole or not there; raises HoldfastError for the first that cannot be brought.
-        """
-        rows = []
-        for row in task.artifacts:
-            path = folder / _inside(row.name)
-            try:
-                self._fetch(task.id, row, path)
-            except (HoldfastError, OSError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise HoldfastError(
-                    f"{row.name} could not be brought to {folder} ({reason}); it is at {row.path}"
-                ) from None
-            rows.append(replace(row, path=str(path)))
-        return replace(task, artifacts=rows)
-
-    def _fetch(self, task: str, row: ArtifactRow, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{draft_name(path.name)}.{uuid.uuid4().hex[:8]}")
-        try:
-            with draft.open("xb") as file:
-                chunks = self.remote.content(task, row)
-                while (chunk := self.run(_next(chunks))) is not None:
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-
-
-class Runner:
-    """As ``Holdfast`` for a run in the foreground: the server works, and is told what the person wants."""
-
-    def __init__(self, url: str) -> None:
-        self._remote = Remote(url)
-        self._working = False
-        self._listeners: list[Callable[[dict[str, Any]], None]] = []
-
-    async def __aenter__(self) -> Runner:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self._remote.close()
-
-    async def start(self, goal: str, **how: Any) -> Task:
-        """Begins a task there."""
-        return await self.get(await self._remote.start(goal, how))
-
-    async def get(self, task_id: str) -> Task:
-        """The task as it is now."""
-        return self._noted(await self._remote.get(task_id))
-
-    async def pause(self, task_id: str, *, mode: str = "step", reason: str | None = None) -> Task:
-        """Pauses it."""
-        return self._noted(await self._remote.change(task_id, "pause", {"mode": mode, "reason": reason}))
-
-    async def resume(self, task_id: str) -> Task:
-        """Resumes it; one at work goes on."""
-        return self._noted(await self._remote.change(task_id, "resume", {}))
-
-    async def answer(self, task_id: str, question: str, value: Any) -> Task:
-        """Answers a question."""
-        return self._noted(await self._remote.change(task_id, "answer", {"question_id": question, "value": value}))
-
-    async def cancel(self, task_id: str, *, rollback: bool = False) -> Task:
-        """Cancels it."""
-        return self._noted(await self._remote.change(task_id, "cancel", {"rollback": rollback}))
-
-    async def wait(self, task_id: str, *, until: Collection[TaskState]) -> Task:
-        """Waits until its state is in ``until``."""
-        task = await self.get(task_id)
-        if task.state in until:
-            return task
-        async for told in self._remote.following(task_id, task.last_seq):
-            if isinstance(told, Task) and self._noted(told).state in until:
-                return told
-        return await self.get(task_id)
-
-    async def events(self, task_id: str) -> AsyncIterator[Event]:
-        """Its history until it has ended."""
-        async for told in self._remote.following(task_id, away=self._tell):
-            if isinstance(told, Event):
-                yield told
-            else:
-                self._noted(told)
-
-    def working_on(self, task_id: str) -> bool:
-        """Whether the server is at work on it, or should be, as far as was told last."""
-        return self._working
-
-    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
-        """``listener`` is told when the server is lost and when it is back; progress only where a subtask runs."""
-        self._listeners.append(listener)
-
-    def _tell(self, away: bool) -> None:
-        for listener in self._listeners:
-            listener({"type": "server.lost" if away else "server.back", "data": {"seconds": PATIENCE_SECONDS}})
-
-    def _noted(self, task: Task) -> Task:
-        self._working = task.state in (TaskState.SUBMITTED, TaskState.WORKING) or bool(task.in_flight)
-        return task
-
-
-async def _next(news: AsyncIterator[Answer]) -> Answer | None:
-    return await anext(news, None)
-
-
 def _tasks(told: Any) -> list[Task]:
     return [exchange.task_of(one) for one in told["tasks"]]
 
@@ -500,11 +311,3 @@ def _data(given: Sequence[str]) -> tuple[list[str], list[Path]]:
             f"into a folder there that it serves with `holdfast serve --data DIR`, and name it: --data {ON_SERVER}FILE"
         )
     return named, files
-
-
-def _inside(name: str) -> PurePosixPath:
-    """An artifact's name as a path below a folder; raises HoldfastError if it leads out."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or not path.parts or ".." in path.parts:
-        raise HoldfastError(f"the artifact name {name!r} leads out of its folder; it was not written")
-    return path

@@ -36,9 +36,10 @@ from starlette.datastructures import Headers
 from holdfast.a2a.errors import INSIDE
 from holdfast.a2a.handler import WHO, Handler
 from holdfast.checkpoints.errors import BadInput, StoreError
+from holdfast.server.body import TOKEN_BYTES
 from holdfast.server.calls import DOMAIN, STATUS, Call
 from holdfast.server.gate import Gate, Refused, key_in
-from holdfast.server.guard import GRPC, TOKEN_BYTES, Done
+from holdfast.server.guard import GRPC, Done
 from holdfast.server.protocol import HEAD_BYTES, peer_of
 from holdfast.server.settings import Settings
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import accumulate
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,26 +26,20 @@ from holdfast.a2a.errors import INSIDE
 from holdfast.a2a.handler import WHO
 from holdfast.a2a.turns import Turns
 from holdfast.checkpoints.errors import StoreError
-from holdfast.server.calls import NOTHING, Call, call_of, is_a2a, refusal
+from holdfast.server.body import TOKEN_BYTES, TOKEN_VALUES, is_json, look_at, require_sound
+from holdfast.server.calls import NOTHING, Call, refusal
 from holdfast.server.gate import Gate, Refused, Visit, key_in, named
 from holdfast.server.protocol import CROWDED, CRUMBS, peer_of
-from holdfast.server.settings import Limits
 
 log = logging.getLogger("holdfast.server")
 CARD, ALIVE = "/.well-known/agent-card.json", "/healthz"
 PUBLIC = frozenset({CARD, ALIVE})
 GRPC = "GRPC"  # the verb, in logs and metrics, of a call over gRPC, whose status is a word
 GONE = 499  # the status, in logs and metrics, of a request whose client went away
-JSON = "application/json"
-TOKEN_BYTES, TOKEN_VALUES = 32 * 1024, 500  # of a body that cost as much as another request
-DIGITS = 300  # of a whole number; more than 308 are no finite float
 CLOSING_SECONDS = 0.25  # for requests under way, once the server ends; a stream ends at once
 LEFT_SECONDS = 1.0  # for a request under way, once its client has gone; what it writes is soon written, what waits ends
 HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d{1,5})?")
-_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = {byte: 1 if byte in b"[{" else -1 for byte in b"[]{}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +179,11 @@ class Guard:
             late = f"the request did not come in whole within {limits.body_seconds:g} s"
             raise Refused(408, "TOO_SLOW", late, close=True) from None
         request.body = b"".join(chunks)
-        values = await self._turns.make(request.who, size, require_sound, request, limits)
+        body, path = request.body, request.path
+        values = await self._turns.make(request.who, size, require_sound, body, path, request.headers, limits)
         if tokens := size // TOKEN_BYTES + values // TOKEN_VALUES:
             self.gate.take(request.who, tokens)
-        request.call = await self._turns.make(request.who, size, look_at, request)
+        request.call = await self._turns.make(request.who, size, look_at, body, path, request.scope)
 
     def _hold(self, request: _Request, size: int) -> None:
         """Counts bytes of a body, which is kept until its request has been answered."""
@@ -365,93 +358,6 @@ def require_origin(headers: Headers) -> None:
     origins = headers.getlist("origin")
     if len(origins) > 1 or any(_place(one) != headers.get("host", "").lower() for one in origins):
         raise Refused(403, "FOREIGN_ORIGIN", "this server takes no requests from web pages of other origins")
-
-
-def require_sound(request: _Request, limits: Limits) -> int:
-    """About how many JSON values the body has; refuses one that the parsers behind would stumble over.
-
-    That is one that is no text, is nested too deeply, has very many values, or is not said to be JSON where it has to.
-    """
-    body = request.body
-    try:
-        if b"\0" in body:
-            raise Refused(400, "NOT_TEXT", "the body has to be JSON in UTF-8")
-        body.decode()
-    except UnicodeDecodeError:
-        raise Refused(400, "NOT_TEXT", "the body has to be JSON in UTF-8") from None
-    if deeper_than(body, limits.depth):
-        raise Refused(400, "TOO_DEEP", f"the body is nested more than {limits.depth} levels deep")
-    if (values := values_in(body)) > limits.values:
-        sentence = f"the body has more than {limits.values:,} JSON values; send what is large as a file"
-        raise Refused(413, "TOO_MANY_VALUES", sentence)
-    if body and is_a2a(request.path) and not is_json(request.headers.get("content-type", JSON)):
-        sentence = f"the body has to be JSON, with the Content-Type {JSON} or application/a2a+json"
-        raise Refused(415, "CONTENT_TYPE_NOT_SUPPORTED", sentence)
-    return values
-
-
-def look_at(request: _Request) -> Call:
-    """What the request calls; refuses numbers that are not finite, and texts that cannot be written again."""
-    body = request.body
-    try:
-        said = json.loads(body, parse_constant=_number, parse_float=_number, parse_int=_whole) if body else None
-    except _NotFinite:
-        raise Refused(
-            400, "NOT_FINITE", "a number in the body is not finite: JSON has no NaN and no Infinity"
-        ) from None
-    except ValueError:
-        said = None  # what is no JSON is told so behind, in the words of the binding
-    if b"\\u" in body and not is_text(said):
-        raise Refused(400, "NOT_TEXT", "a text in the body has half a character: a surrogate without its other half")
-    return call_of(request.scope["method"], request.path, said, request.scope["query_string"])
-
-
-def is_text(said: Any) -> bool:
-    """Whether every text inside a JSON value can be written again."""
-    try:
-        json.dumps(said, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def is_json(content_type: str) -> bool:
-    """Whether a media type is JSON's, or one that is built on it."""
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind == JSON or (kind.startswith("application/") and kind.endswith("+json"))
-
-
-def deeper_than(body: bytes, depth: int) -> bool:
-    """Whether JSON text nests objects and lists deeper than that; what is not JSON is judged alike."""
-    if body.count(b"[") + body.count(b"{") <= depth:
-        return False
-    brackets = _TEXT.sub(b"", body).translate(None, _NO_BRACKETS)
-    return any(level > depth for level in accumulate(map(_STEPS.__getitem__, brackets)))
-
-
-def values_in(body: bytes) -> int:
-    """How many values JSON text has at most, each of which but the first has a comma or a bracket before it."""
-    signs = (b",", b"[", b"{")
-    if (few := sum(map(body.count, signs))) < TOKEN_VALUES:
-        return few
-    bare = _TEXT.sub(b"", body)
-    return sum(map(bare.count, signs))
-
-
-class _NotFinite(Exception):
-    """A number that the parsers behind take, and cannot write again."""
-
-
-def _number(text: str) -> float:
-    if math.isfinite(number := float(text)):
-        return number
-    raise _NotFinite
-
-
-def _whole(text: str) -> int:
-    if len(text) <= DIGITS:
-        return int(text)
-    raise _NotFinite
 
 
 def _place(origin: str) -> str:
