@@ -48,6 +48,15 @@ def figure(server: Server, name: str, **labels: str) -> float:
     return found
 
 
+@pytest.fixture
+def hangup(request):
+    """What processes do at SIGHUP that are begun here: end, unless nohup has it ignored; it may have these tests."""
+    before = signal.signal(signal.SIGHUP, getattr(request, "param", signal.SIG_DFL))
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_hands_over_ends_streams_and_exits_0(tmp_path, number):
     with Server(tmp_path) as server:
@@ -80,6 +89,19 @@ def test_signal_hands_over_ends_streams_and_exits_0(tmp_path, number):
         again = server.rpc("SendMessage", {"message": said, "configuration": {"returnImmediately": True}})
         assert len(server.rpc("ListTasks")["tasks"]) == 2
         assert again["task"]["status"]["state"] == "TASK_STATE_WORKING"
+
+
+@pytest.mark.usefixtures("hangup")
+@pytest.mark.parametrize("hangup", [signal.SIG_IGN], indirect=True)
+def test_under_nohup_it_goes_on_without_its_terminal(tmp_path):
+    with Server(tmp_path) as server:
+        assert server.process
+        server.process.send_signal(signal.SIGHUP)
+        for _ in range(10):
+            assert server.http.get("/healthz").status_code == 200
+            time.sleep(0.02)
+        assert server.stop() < QUICK
+        assert server.process.returncode == 0
 
 
 def test_signals_that_come_together_end_it_once(tmp_path):
