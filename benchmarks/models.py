@@ -10,11 +10,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from benchmarks.race import ROOT, folder, whole_process
 from holdfast import Holdfast, TaskContext, task_type
@@ -35,11 +39,16 @@ async def bench_call(params: dict[str, Any], inputs: dict[str, Any], ctx: TaskCo
 
 
 def model_plan(contender: str, rep: int) -> dict[str, float]:
-    """Six calls wide and five deep: the makespan over the critical path, and how much faster than one by one."""
+    """Six calls wide and five deep: the makespan over the critical path, and how much faster than one by one.
+
+    ``alone`` are the same calls by langchain-openai itself, with no orchestrator, which is the least it can be.
+    """
     with folder() as path, server(path) as url:
         wide, narrow = asyncio.run(_plans(path, url))
+        alone = asyncio.run(_alone(url))
     return {
         "to_path": wide / (DEEP * SECONDS),
+        "alone": alone / (DEEP * SECONDS),
         "faster": narrow / wide,
         "overhead": 1e3 * (narrow / (WIDE * DEEP) - SECONDS),
     }
@@ -57,6 +66,26 @@ async def _plans(path: Path, url: str) -> tuple[float, float]:
             for i in range(WIDE)
         ]
         return await _seconds(hf, plan, 8), await _seconds(hf, plan, 1)
+
+
+async def _alone(url: str) -> float:
+    """Seconds of the same calls with nothing kept: each begins once those are done that it would depend on."""
+    chat = ChatOpenAI(model="scripted", base_url=url, api_key=SecretStr("sk-bench"), max_retries=0)
+
+    async def call(needs: Iterable[asyncio.Task[None]]) -> None:
+        for one in needs:
+            await one
+        async for _ in chat.astream("go"):
+            pass
+
+    await call(())  # a connection is made
+    calls = dict[str, asyncio.Task[None]]()
+    begun = time.monotonic()
+    for level in range(DEEP):
+        for i in range(WIDE):
+            calls[f"c{level}-{i}"] = asyncio.create_task(call([calls[name] for name in _needs(level, i)]))
+    await asyncio.gather(*calls.values())
+    return time.monotonic() - begun
 
 
 def _needs(level: int, i: int) -> list[str]:

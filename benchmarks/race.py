@@ -111,7 +111,11 @@ class Race:
 
 
 def whole_process(command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) -> tuple[float, int]:
-    """(seconds, peak bytes) of a command from its start to its end; raises Failed with its last words."""
+    """(seconds, peak bytes) of a command from its start to its end; raises Failed with its last words.
+
+    It finds its modules compiled, as whoever has installed them does, whatever the environment says of that.
+    """
+    env = {name: value for name, value in (env or os.environ).items() if name != "PYTHONDONTWRITEBYTECODE"}
     begun = time.monotonic()
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(command, cwd=cwd, env=env, stdout=words, stderr=subprocess.STDOUT)

@@ -85,6 +85,7 @@ FIGURES = (
     Figure("paused_many", "start", "server start with 10,000 paused tasks, s", 2, 5),
     Figure("paused_many", "rss", "the same, memory, MB", 0, 300),
     Figure("model_plan", "to_path", "30 calls of 200 ms, 6 wide and 5 deep: makespan ÷ critical path", 3, 1.1),
+    Figure("model_plan", "alone", "the same calls by langchain-openai alone, nothing kept: the same ratio", 3),
     Figure("model_plan", "faster", "the same: times faster than one call after the other", 2, floor=3.7),
     Figure("model_plan", "overhead", "one call after the other: overhead per subtask, ms", 1),
     Figure("cached_report", "calls", "a report by a model run again: calls", 0, 0, worst=True),

@@ -7,6 +7,7 @@ pydantic model, which validates a plan's ``params`` before anything starts; the 
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import inspect
 import json
@@ -14,6 +15,7 @@ import os
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ class TaskType:
     ``files`` is the parameter that lists files, if there is one: a client may only name there what is handed out to it.
     ``keeps`` is for how many seconds the model's answers may be used again; 0: not at all.  ``pure`` says that nothing
     but parameters, inputs and the files that it reads makes its result, which is then taken from an equal subtask.
+    ``made_with`` names installed distributions that make it as well: another version of one is another input.
     """
 
     name: str
@@ -59,6 +62,7 @@ class TaskType:
     files: str | None = None
     keeps: float = KEEP_SECONDS
     pure: bool = False
+    made_with: tuple[str, ...] = ()
 
     async def undo(self, params: Any, result: Any, ctx: TaskContext) -> None:
         """Runs the compensation, which the type has to have."""
@@ -72,9 +76,11 @@ class TaskType:
     def fingerprint(self, params: Mapping[str, Any], inputs: Mapping[str, bytes]) -> bytes:
         """16 bytes that are equal for equal type, version, parameters and inputs (committed JSON, by dependency).
 
+        The versions of what the type is ``made_with`` count as inputs.
         Reads the files that the type ``reads``; raises BadInput or OSError if they cannot be.
         """
-        digest = hashlib.sha256(json.dumps([self.name, self.version, params], sort_keys=True).encode())
+        tools = {name: installed(name) for name in self.made_with}
+        digest = hashlib.sha256(json.dumps([self.name, self.version, params, tools], sort_keys=True).encode())
         for name in sorted(inputs):
             digest.update(name.encode() + b"\0" + hashlib.sha256(inputs[name]).digest())
         for path in self.reads(self.validate(params)) if self.reads else ():
@@ -150,6 +156,7 @@ def task_type(
     files: str | None = None,
     keeps: float = KEEP_SECONDS,
     pure: bool = False,
+    made_with: Iterable[str] = (),
     registry: Registry = REGISTRY,
 ) -> Callable[[Body], Body]:
     """Registers an async function ``(params, inputs, ctx)`` as the task type ``name``; returns it unchanged.
@@ -161,7 +168,8 @@ def task_type(
     looked up among the files that it may read, and replaced by their full paths.  ``keeps`` is for how many seconds the
     model's answers to it may be used again (30 days); 0: each run asks anew, unless its subtask has ``cache: true``.
     ``pure`` says that nothing but parameters, inputs and those files makes the result: an equal subtask of an earlier
-    task of the same owner then gives it for as long as ``keeps``.
+    task of the same owner then gives it for as long as ``keeps``.  ``made_with`` names installed distributions, such as
+    duckdb, with another version of which it may be another one.
 
     Raises InvalidTaskType if the function is not async, does not take three parameters, or types the first with
     something other than a pydantic model (``dict`` means: no validation).
@@ -169,7 +177,9 @@ def task_type(
 
     def register(body: Body) -> Body:
         params, description = _params_model(name, body), inspect.getdoc(body) or ""
-        kind = TaskType(name, body, params, description, version, compensate, uncertain, reads, files, keeps, pure)
+        kind = TaskType(
+            name, body, params, description, version, compensate, uncertain, reads, files, keeps, pure, tuple(made_with)
+        )
         registry.register(kind)
         return body
 
@@ -190,6 +200,15 @@ def _params_model(name: str, body: Body) -> type[BaseModel] | None:
     if annotation is Any or (typing.get_origin(annotation) or annotation) is dict:
         return None
     raise InvalidTaskType(f"the first parameter of the task type {name!r} has to be a pydantic model or a dict")
+
+
+@functools.cache
+def installed(name: str) -> str:
+    """The version of an installed distribution; "" if there is none of that name."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _origin(body: Body) -> str:

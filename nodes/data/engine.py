@@ -14,6 +14,7 @@ from typing import Any
 
 from holdfast.checkpoints.errors import BadInput, HoldfastError
 
+MADE_WITH = ("holdfast", "duckdb")  # what figures and their wording depend on
 MEMORY_LIMIT = "400MB"
 THREADS = 2
 

@@ -11,6 +11,7 @@ import datetime as dt
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data.engine import MADE_WITH
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import competitor_charts, crossings, formulas, level_changes, levels, share_tests, words
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
@@ -44,7 +45,7 @@ QUERIES = {
 }
 
 
-@task_type("competitor_analysis")
+@task_type("competitor_analysis", pure=True, made_with=MADE_WITH)
 async def competitor_analysis(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Shares, winners and losers in percentage points, concentration, entries and exits; for prices their changes."""
     profile = profile_in(inputs)

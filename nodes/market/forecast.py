@@ -10,6 +10,7 @@ import asyncio
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data.engine import MADE_WITH
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import backtest, breaks, forecast_levels, levels, words
 from holdfast.nodes.market.backtest import Trial
@@ -25,7 +26,7 @@ MOST_ERROR, MOST_GAPS = 30.0, 0.1
 QUERIES = {"periods": "SELECT period, sum(value) AS total FROM cells GROUP BY period ORDER BY period"}
 
 
-@task_type("forecast")
+@task_type("forecast", pure=True, made_with=MADE_WITH)
 async def forecast(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """The next 12 months (or 2 years) by the method that did best in the past, or why no forecast is given."""
     profile = profile_in(inputs)

@@ -7,6 +7,7 @@ import datetime as dt
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data.engine import MADE_WITH
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import (
     confidence,
@@ -47,7 +48,7 @@ QUERIES = {
 }
 
 
-@task_type("market_overview")
+@task_type("market_overview", pure=True, made_with=MADE_WITH)
 async def market_overview(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Size of the market per complete period, its growth and course; for prices and rates their latest levels."""
     profile = profile_in(inputs)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data.engine import MADE_WITH
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import backtest, confidence, scope_words, words
 from holdfast.nodes.market import formulas as formulas_of
@@ -143,7 +144,7 @@ FORMULAS_OF_LEVELS = [
 ]
 
 
-@task_type("method")
+@task_type("method", pure=True, made_with=MADE_WITH)
 async def method(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """How the figures were made: engine, sources, roles of columns, assumptions, formulas."""
     profile = profile_in(inputs)

@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data.engine import MADE_WITH
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.market import confidence, figures, formulas, level_swings, levels, shifts, words
 from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
@@ -25,7 +26,7 @@ QUERIES = {
 }
 
 
-@task_type("trends_analysis")
+@task_type("trends_analysis", pure=True, made_with=MADE_WITH)
 async def trends_analysis(params: NoParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Direction over the years, seasonal index and strength, highs and lows; for prices falls and swings."""
     profile = profile_in(inputs)

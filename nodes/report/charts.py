@@ -54,6 +54,7 @@ class Drawing:
     phone: bytes = b""
 
 
+MADE_WITH = ("holdfast", "vl-convert-python")  # what drawings depend on
 PARTS = ("spec", "svg", "png", "page", "phone")
 
 

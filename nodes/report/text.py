@@ -19,6 +19,8 @@ _BREAKS = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
 
 def clean(text: str) -> str:
     """One line without control characters, direction marks or half characters; no-break spaces stay."""
+    if text.isprintable():  # then there is none
+        return text
     text = _DIRECTION.sub("", _BREAKS.sub(" ", text))
     return "".join("\ufffd" if _half(c) else c for c in text if unicodedata.category(c) != "Cc")
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.context import TaskContext
-from holdfast.nodes.registry import task_type
+from holdfast.nodes.data import engine
+from holdfast.nodes.registry import installed, task_type
+from holdfast.nodes.report import charts
 from holdfast.nodes.report.charts import PARTS, Drawing, draw
 from holdfast.nodes.report.document import Document, Figure, Section
 from holdfast.nodes.report.evidence import require_backing, to_evidence
@@ -34,9 +34,6 @@ ORDER = (
     "data_quality",
     "method",
 )
-
-
-ENGINES = ("holdfast", "duckdb", "vl-convert-python")  # what wording, figures and drawings depend on
 
 
 class ReportParams(BaseModel):
@@ -78,7 +75,7 @@ class Report:
     evidence: bytes
 
 
-@task_type("chart", pure=True)
+@task_type("chart", pure=True, made_with=charts.MADE_WITH)
 async def chart(params: ChartParams, inputs: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Draws the figures of the analyses among its dependencies as SVG and PNG, for compile_report."""
     sections = gather(inputs).sections
@@ -123,16 +120,9 @@ async def page(report: Report) -> str:
     return await asyncio.to_thread(to_html, report.document, drawings, report.evidence.decode())
 
 
-@functools.cache
 def versions() -> Mapping[str, str]:
-    """The installed versions of ``ENGINES``."""
-    found = {}
-    for name in ENGINES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = ""
-    return found
+    """The installed versions of what wording, figures and drawings depend on."""
+    return {name: installed(name) for name in dict.fromkeys((*engine.MADE_WITH, *charts.MADE_WITH))}
 
 
 def gather(inputs: dict[str, Any]) -> Gathered:

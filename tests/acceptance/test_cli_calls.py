@@ -45,11 +45,13 @@ def test_a_report_that_is_run_again_makes_no_call_and_costs_nothing(cli: Cli, se
     words = ("run", "Market research report on cars", "--data", "market.csv", "--yes")
     first = ran(cli, *words, "--out", "one")
     calls = server.count
-    second = ran(cli, *words, "--out", "two")
+    *events, second = lines(cli(*words, "--out", "two", "--json").stdout)
     assert (calls > 0, server.count) == (True, calls)
     assert first["usage"]["input_tokens"] > 0
     assert (second["usage"]["input_tokens"], second["usage"]["cost"]) == (0, 0.0)
     assert (cli.folder / "two" / "report.md").exists()
+    taken = {one["data"]["from"] for one in events if one["type"] == "cache.hit" and "from" in one["data"]}
+    assert taken >= {"market_overview", "competitor_analysis", "trends_analysis", "forecast", "charts_forecast"}
 
 
 def test_what_was_warmed_is_found(cli: Cli, server: ModelServer) -> None:

@@ -25,7 +25,7 @@ from holdfast.checkpoints.saver import Saver
 from holdfast.checkpoints.states import TERMINAL
 from holdfast.graphs import runner
 from holdfast.graphs.orchestrator import build, make_services, open_graph
-from holdfast.nodes import orchestration, supervise
+from holdfast.nodes import orchestration, registry, supervise
 from holdfast.nodes.registry import REGISTRY, Registry
 
 THREAD = "11111111-1111-1111-1111-111111111111"
@@ -996,3 +996,11 @@ def test_fingerprints_tell_inputs_of_other_names_apart():
     one = kind.fingerprint({}, {"a": b"1", "b": b"2"})
     assert one == kind.fingerprint({}, {"b": b"2", "a": b"1"})
     assert len({one, kind.fingerprint({}, {"c": b"1", "d": b"2"}), kind.fingerprint({}, {"a": b"2", "b": b"1"})}) == 3
+
+
+def test_a_fingerprint_is_another_one_with_another_version_of_what_the_type_is_made_with(monkeypatch):
+    kind, plain = REGISTRY.get("chart"), REGISTRY.get("sleep")
+    before = kind.fingerprint({}, {}), plain.fingerprint({}, {})
+    monkeypatch.setattr(registry, "installed", lambda name: "99")
+    assert kind.fingerprint({}, {}) != before[0]
+    assert plain.fingerprint({}, {}) == before[1]
