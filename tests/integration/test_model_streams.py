@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.a2a.telling import Live, Teller
+from holdfast import Holdfast
+from holdfast.a2a.telling import Teller
 from holdfast.checkpoints import events
 from holdfast.cli.board import Board
 from holdfast.cli.frame import frame
+from holdfast.cli.remote_run import Runner
 from holdfast.cli.text import tail
+from holdfast.graphs.live import Live
 from tests.acceptance.serving import Server, planned, subtask
 from tests.models import kinds
 from tests.models.at_work import at_work, says, until
 from tests.models.server import ModelServer
 
+OPTIONS = ("workers", "on_question", "on_failure", "approve", "yes", "budget", "reuse")
 WORDS = "one two three four five six seven eight nine ten planted-words"
 
 
@@ -76,7 +80,7 @@ async def test_words_are_gathered_for_an_a2a_stream(tmp_path):
                 taken: list[str] = []
                 while "planted-words" not in "".join(taken):
                     await live.something(asyncio.sleep(5))
-                    taken += live.take().values()
+                    taken += [news["data"]["text"] for news in live.take()]
             assert "".join(taken) == WORDS
             assert len(taken) < 10
             assert not hf.services.listeners
@@ -84,6 +88,16 @@ async def test_words_are_gathered_for_an_a2a_stream(tmp_path):
             assert update.status.message.parts[0].text == "words"
             assert dict(update.metadata["holdfast"])["seq"] == 7
             await hf.wait(task.id)
+
+
+async def test_of_progress_the_last_counts_and_of_another_task_nothing(tmp_path):
+    async with Holdfast.open(tmp_path / "h.db") as hf:
+        with Live(hf, "t") as live:
+            for task, done in (("t", 1), ("t", 2), ("u", 3)):
+                hf.services.tell(task, "a", "progress", {"done": done, "total": 3})
+            await live.something(asyncio.sleep(5))
+            assert [news["data"]["done"] for news in live.take()] == [2]
+            assert not live.take()
 
 
 def test_a_client_of_a_server_reads_a_model_s_words_while_it_writes_them(tmp_path: Path) -> None:
@@ -100,3 +114,23 @@ def test_a_client_of_a_server_reads_a_model_s_words_while_it_writes_them(tmp_pat
         assert told[-1]["status"]["state"] == "TASK_STATE_COMPLETED"
         task = server.task(told[0]["taskId"], historyLength=100)
         assert "planted-words" not in str(task.get("history"))
+
+
+def test_a_terminal_on_a_server_hears_progress_and_words(tmp_path: Path) -> None:
+    with (
+        ModelServer({"text": WORDS, "chunks": 6, "between": 0.2}) as model,
+        Server(tmp_path, types=(Path(kinds.__file__),), **model.env()) as server,
+    ):
+
+        async def follow() -> list[dict]:
+            heard: list[dict] = []
+            async with Runner(server.url) as there:
+                there.listen(heard.append)
+                task = await there.start("go", plan=says(), data=[], **dict.fromkeys(OPTIONS))
+                async for _ in there.events(task.id):
+                    pass
+            return heard
+
+        told = asyncio.run(follow())
+        assert "".join(one["data"]["text"] for one in told if one["type"] == "token") == WORDS
+        assert {one["subtask"] for one in told} == {"a"}

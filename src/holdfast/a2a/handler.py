@@ -41,7 +41,7 @@ from holdfast.a2a.card import card, extended
 from holdfast.a2a.errors import translated
 from holdfast.a2a.incoming import Incoming
 from holdfast.a2a.reading import Readable, edits_resolved
-from holdfast.a2a.telling import Live, Teller
+from holdfast.a2a.telling import Teller
 from holdfast.a2a.turns import Turns
 from holdfast.checkpoints import events, tasks
 from holdfast.checkpoints.errors import BadInput, HoldfastError, LeaseHeld
@@ -50,6 +50,7 @@ from holdfast.checkpoints.prune import uploads
 from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.graphs.holdfast import Holdfast, Sender
+from holdfast.graphs.live import Live
 from holdfast.graphs.view import View, Wanted
 from holdfast.nodes import replies
 
@@ -345,10 +346,10 @@ class Handler(RequestHandler):
         yield shown
         ends = TERMINAL | WAITS if turn else TERMINAL
         teller, after = Teller.of(self.hf, seen), seen.row.last_seq
-        with Live(self.hf, task_id) as live:
+        with Live(self.hf, task_id, {"token"}) as live:
             while teller.state not in ends:
-                for subtask, text in live.take().items():
-                    yield teller.live(subtask, text, after)
+                for news in live.take():
+                    yield teller.live(news["subtask"], news["data"]["text"], after)
                 batch = await self.hf.database.aread(partial(events.read, task_id=task_id, after=after))
                 for event in batch:
                     async for update in teller.tell(event):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,8 +25,6 @@ from holdfast.graphs.holdfast import Holdfast
 from holdfast.graphs.view import View, in_flight, last_results
 
 Update = pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent
-LIVE_SECONDS = 0.25  # for which a model's words are gathered
-LIVE_CHARACTERS = 16_000  # of them at most in one update
 TOLD = frozenset({"question.asked", "question.answered", "task.message", "artifact.added"})
 
 
@@ -142,49 +140,6 @@ class Teller:
             last_chunk=last,
             metadata=wire.metadata(event.seq, None),
         )
-
-
-class Live:
-    """What models write for one task in this process, while it is entered; gathered for ``LIVE_SECONDS`` each time."""
-
-    def __init__(self, hf: Holdfast, task_id: str) -> None:
-        self._hf, self._task_id, self._loop = hf, task_id, asyncio.get_running_loop()
-        self._texts: dict[str, str] = {}
-        self._due = asyncio.Event()
-
-    def __enter__(self) -> Live:
-        self._hf.listen(self._hear)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._hf.services.listeners.remove(self._hear)
-
-    def _hear(self, news: Mapping[str, Any]) -> None:
-        if news["type"] == "token" and news["task"] == self._task_id:
-            self._loop.call_soon_threadsafe(self._add, str(news["subtask"]), news["data"]["text"])
-
-    def _add(self, subtask: str, text: str) -> None:
-        if not self._texts:
-            self._loop.call_later(LIVE_SECONDS, self._due.set)
-        self._texts[subtask] = (self._texts.get(subtask, "") + text)[-LIVE_CHARACTERS:]
-
-    def take(self) -> Mapping[str, str]:
-        """What was written since the last time, by subtask, once it is due."""
-        if not self._due.is_set():
-            return {}
-        taken, self._texts = self._texts, {}
-        self._due.clear()
-        return taken
-
-    async def something(self, changed: Coroutine[Any, Any, None]) -> None:
-        """Waits until there is something to take, or ``changed`` returns."""
-        waits = [asyncio.ensure_future(changed), asyncio.ensure_future(self._due.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waits:
-                one.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
 
 
 def _stop(event: Event, known: Mapping[str, Any] | None = None) -> dict[str, Any]:

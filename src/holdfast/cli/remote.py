@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +39,7 @@ BODY_BYTES = 2 << 20  # what a server takes in one message
 LARGEST_FILES = BODY_BYTES // 4 * 3 - 16 * 1024  # of data: they are sent in base64, with a head
 ON_SERVER = "server:"  # begins the name of a data file that the server has
 CHUNK = 1 << 18
+STREAM = "text/event-stream"
 _ID = re.compile(r"[\w~-][\w.~-]*", re.ASCII)
 Answer = TypeVar("Answer")
 
@@ -152,13 +154,22 @@ class Remote:
                     return
             wait = LATER if known and not (known.in_flight and known.state != TaskState.WORKING) else SOON
 
+    async def live(self, task: str) -> AsyncIterator[dict[str, Any]]:
+        """What subtasks tell while they run, from now on, as ``Holdfast.listen`` hears it."""
+        request = self._http.build_request("GET", f"{self.url}{_path(task)}/live", headers={"Accept": STREAM})
+        async with self._opened(request) as response:
+            async for line in response.aiter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line.removeprefix("data:"))
+
     async def content(self, task: str, row: ArtifactRow) -> AsyncIterator[bytes]:
         """An artifact's bytes; raises HoldfastError, at the end if they are not what they should be."""
         digest = hashlib.sha256()
         request = self._http.build_request("GET", f"{self.url}{_path(task)}/artifacts/{quote(row.name)}")
-        async for chunk in self._chunks(request):
-            digest.update(chunk)
-            yield chunk
+        async with self._opened(request) as response:
+            async for chunk in response.aiter_bytes(CHUNK):
+                digest.update(chunk)
+                yield chunk
         if digest.hexdigest() != row.sha256:
             raise HoldfastError(f"{row.name} did not come whole")
 
@@ -214,15 +225,16 @@ class Remote:
             raise self._refused(response)
         return response
 
-    async def _chunks(self, request: httpx.Request) -> AsyncIterator[bytes]:
+    @asynccontextmanager
+    async def _opened(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """An answer that is read as it comes."""
         try:
             response = await self._http.send(request, stream=True)
             try:
                 if not response.is_success:
                     await response.aread()
                     raise self._refused(response)
-                async for chunk in response.aiter_bytes(CHUNK):
-                    yield chunk
+                yield response
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.states import TaskState
-from holdfast.cli.remote import PATIENCE_SECONDS, Remote
+from holdfast.cli.remote import PATIENCE_SECONDS, Remote, Unreachable
 from holdfast.graphs.task import Task
+
+LIVE_AGAIN_SECONDS = 1.0
 
 
 class Runner:
@@ -63,24 +67,40 @@ class Runner:
         return await self.get(task_id)
 
     async def events(self, task_id: str) -> AsyncIterator[Event]:
-        """Its history until it has ended."""
-        async for told in self._remote.following(task_id, away=self._tell):
-            if isinstance(told, Event):
-                yield told
-            else:
-                self._noted(told)
+        """Its history until it has ended; meanwhile listeners hear what its subtasks tell."""
+        hearing = asyncio.create_task(self._hear(task_id), name="holdfast-hearing")
+        try:
+            async for told in self._remote.following(task_id, away=self._away):
+                if isinstance(told, Event):
+                    yield told
+                else:
+                    self._noted(told)
+        finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
 
     def working_on(self, task_id: str) -> bool:
         """Whether the server is at work on it, or should be, as far as was told last."""
         return self._working
 
     def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
-        """``listener`` is told when the server is lost and when it is back; progress only where a subtask runs."""
+        """``listener`` is told what subtasks tell while they run, when the server is lost and when it is back."""
         self._listeners.append(listener)
 
-    def _tell(self, away: bool) -> None:
+    async def _hear(self, task_id: str) -> None:
+        """Passes on what is told live; what is told while the server is away is lost."""
+        while True:
+            with suppress(Unreachable):
+                async for news in self._remote.live(task_id):
+                    self._tell(news)
+            await asyncio.sleep(LIVE_AGAIN_SECONDS)
+
+    def _away(self, away: bool) -> None:
+        self._tell({"type": "server.lost" if away else "server.back", "data": {"seconds": PATIENCE_SECONDS}})
+
+    def _tell(self, news: dict[str, Any]) -> None:
         for listener in self._listeners:
-            listener({"type": "server.lost" if away else "server.back", "data": {"seconds": PATIENCE_SECONDS}})
+            listener(news)
 
     def _noted(self, task: Task) -> Task:
         self._working = task.state in (TaskState.SUBMITTED, TaskState.WORKING) or bool(task.in_flight)

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial, wraps
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
+from a2a.server.routes.common import create_event_source_response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
@@ -29,6 +31,7 @@ from holdfast.checkpoints.events import Event
 from holdfast.checkpoints.questions import Question
 from holdfast.checkpoints.states import TERMINAL, TaskState
 from holdfast.graphs import exchange
+from holdfast.graphs.live import Live
 from holdfast.graphs.standing import plan_file, standing
 from holdfast.graphs.task import Task, snapshot
 
@@ -139,6 +142,7 @@ def api(desk: Desk) -> list[BaseRoute]:
         Route(API, _sentence(told.listed)),
         Route(f"{API}/{{task}}", _sentence(told.show)),
         Route(f"{API}/{{task}}/events", _sentence(told.events)),
+        Route(f"{API}/{{task}}/live", _sentence(told.live)),
         Route(f"{API}/{{task}}/plan", _sentence(told.plan)),
         Route(f"{API}/{{task}}/standing", _sentence(told.standing)),
         Route(f"{API}/{{task}}/explain", _sentence(told.explain)),
@@ -186,6 +190,17 @@ class _Told:
                 pass
             batch = await self.hf.database.aread(read)
         return await self._json(lambda: [_event(one, request) for one in batch])
+
+    async def live(self, request: Request) -> Response:
+        """``GET /api/tasks/{task}/live``: server-sent events."""
+        return create_event_source_response(self._live(await self.found(request)))
+
+    async def _live(self, task_id: str) -> AsyncIterator[dict[str, str]]:
+        with Live(self.hf, task_id) as live:
+            while (row := await self.hf.services.task(task_id)).state not in TERMINAL:
+                for news in live.take():
+                    yield {"data": json.dumps(news, ensure_ascii=False)}
+                await live.something(self.hf.feed.changed(task_id, row.last_seq))
 
     async def plan(self, request: Request) -> Response:
         """``GET /api/tasks/{task}/plan``."""

@@ -18,6 +18,7 @@ DOMAIN = "holdfast"
 RPC_REFUSED, RPC_INVALID, RPC_INSIDE, RPC_CONTENT_TYPE = -32000, -32600, -32603, -32005
 _TASK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EVENTS = re.compile(r"/api/tasks/[^/]+/events")
+_LIVE = re.compile(r"/api/tasks/[^/]+/live")
 _BELOW_REST = re.compile(rf"(?:/[^/]+)?{REST}/(.*)")
 _CONFIGS = r"tasks/([^/]+)/pushNotificationConfigs"
 _REST: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
@@ -88,6 +89,8 @@ def call_of(verb: str, path: str, body: Any, query: bytes = b"") -> Call:
         return _rpc(body)
     if _EVENTS.fullmatch(path):
         return Call(waits="wait" in QueryParams(query))
+    if _LIVE.fullmatch(path):
+        return Call(waits=True)
     if below := _BELOW_REST.fullmatch(path):
         for verbs, pattern, method in _REST:
             if verb in verbs.split() and (found := pattern.fullmatch(below[1])):
