@@ -544,6 +544,7 @@ def test_a_key_shows_its_owners_tasks_and_is_never_printed(tmp_path: Path) -> No
         ("GET", "aaaa1/artifacts/none.csv", None, 404, "no artifact 'none.csv'"),
         ("GET", "aaaa1/events?after=-1", None, 422, "after: "),
         ("GET", "aaaa1/events?wait=3600", None, 422, "wait: "),
+        ("GET", "none/live", None, 404, "no task"),
         ("POST", "aaaa1/pause", b"{", 400, "not JSON"),
         ("POST", "aaaa1/pause", b"[]", 422, "does not fit"),
         ("POST", "aaaa1/pause", b'{"mode": "soon"}', 422, "mode: "),

@@ -313,8 +313,9 @@ def test_what_waits_ends_with_its_key(tmp_path, first):
         seq = max(one["seq"] for one in server.events(task))
         blocking = {"message": planned(nap("m", 60))}
         stream = server.stream("SubscribeToTask", {"id": task}, **alice)
-        with stream, ThreadPoolExecutor(3) as pool:
+        with stream, ThreadPoolExecutor(4) as pool:
             stream.next()
+            live = pool.submit(server.http.get, f"/api/tasks/{task}/live", headers=alice)
             calls = [
                 pool.submit(server.post, "SendMessage", blocking, **alice),
                 pool.submit(server.rest, "POST", "/message:send", blocking, **alice),
@@ -328,6 +329,7 @@ def test_what_waits_ends_with_its_key(tmp_path, first):
             began = time.monotonic()
             stream.rest()  # to its end
             assert [one.result().status_code for one in calls] == [401] * 3
+            assert live.result().status_code == 200  # a stream that had begun
             assert "UNAUTHENTICATED" in calls[0].result().text
             assert time.monotonic() - began < 1.5
         assert "Traceback" not in server.log()
