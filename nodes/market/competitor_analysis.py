@@ -13,17 +13,22 @@ from typing import Any
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.engine import MADE_WITH
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import competitor_charts, crossings, formulas, level_changes, levels, share_tests, words
-from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_in, say
-from holdfast.nodes.market.series import number_of
+from holdfast.nodes.market import (
+    comings,
+    competitor_charts,
+    crossings,
+    formulas,
+    level_changes,
+    levels,
+    share_tests,
+    words,
+)
+from holdfast.nodes.market.findings import Findings, opened_cells, profile_in, say
 from holdfast.nodes.market.shares import LEAST_MOVE, Shares, Standing
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
 
-LEAST_UNSEEN = 3  # usual periods without an amount, from which on it is said; our own convention
-LEAST_SHARE = 0.1  # percent, for an entry or an exit to be named; our own convention
 MOST_UNKNOWN = 20.0  # percent that names nobody, beyond which no concentration is told; our own convention
-CLEAR_LEAD = 0.5  # points ahead, for an overtaking to be named; our own convention
 _SHARES = (
     "SELECT frame, entity, value, CASE WHEN min(value) OVER (PARTITION BY frame) >= 0 THEN 100 * value /"
     " nullif(sum(value) OVER (PARTITION BY frame), 0) END AS share FROM (SELECT"
@@ -91,8 +96,8 @@ class Comparison(Shares):
         if len(self.frames) > 1:
             names |= self._moves()
             competitor_charts.draw_moves(self)
-            names |= self._coming_and_going()
-            names |= self._overtaking()
+            names |= comings.write_comings(self)
+            names |= crossings.write_overtaking(self)
             names |= crossings.write_crossing(self)
         if self.shown():
             self._table()
@@ -276,106 +281,6 @@ class Comparison(Shares):
                 f"by_share/{standing.name}", rounded(abs(split.share)), "shares", "change of share × total at the end"
             )
         return {"market": split.market, "share": split.share} if split else {}
-
-    def _last_seen(self, presence: dict[str, Row]) -> list[list[Span]]:
-        """Who is in the last complete frame and has not been seen since for three of its usual periods."""
-        grain = self.profile.roles.time.grain
-        now, sentences = number_of(self.profile.last, grain), []
-        for standing in self.standings:
-            if standing.last == 0 or standing.share_last < LEAST_SHARE or standing.name not in presence:
-                continue
-            row = presence[standing.name]
-            day, last = row["last"], number_of(row["last"], grain)
-            usual = max((last - number_of(row["first"], grain)) / max(row["n"] - 1, 1), 1)
-            if (since := now - last) < LEAST_UNSEEN * usual:
-                continue
-            periods = self.found.count(f"unseen/{standing.name}", since, "presence", f"{grain}s after its last")
-            text = f"{{name}} was last seen in {words.period(day, grain)}: none in the {{n}} {grain}s since."
-            sentences.append(say(text, name=standing.name, n=periods))
-        return sentences[:3]
-
-    def _coming_and_going(self) -> dict[str, Any]:
-        presence = {row["entity"]: row for row in self.found.rows("presence")}
-        grain = self.profile.roles.time.grain
-        entered = [s for s in self.standings if s.first == 0 and s.share_last >= LEAST_SHARE]
-        gone = sorted(
-            (s for s in self.standings if s.last == 0 and s.share_first >= LEAST_SHARE), key=lambda s: -s.share_first
-        )
-        sentences = [*self._last_seen(presence)]
-        if entered:
-            items = self._items(
-                entered[:6], "last", "first", lambda s: words.period(presence[s.name]["first"], grain, brief=True)
-            )
-            sentences.append(
-                say(
-                    f"Not there in {self.first} and at least {LEAST_SHARE}{words.NBSP}% of {self.last}: {items[0]}.",
-                    **items[1],
-                )
-            )
-        if gone:
-            items = self._items(
-                gone[:6], "first", "last", lambda s: words.period(presence[s.name]["last"], grain, brief=True)
-            )
-            sentences.append(
-                say(
-                    f"There in {self.first} with at least {LEAST_SHARE}{words.NBSP}%, gone by {self.last}: {items[0]}.",
-                    **items[1],
-                )
-            )
-        if sentences:
-            sentences.append(say("Missing from the file need not mean that it left the market."))
-            self.found.paragraph(sentences)
-        return {
-            "entrants": [{"name": s.name, "since": presence[s.name]["first"]} for s in entered[:3]],
-            "exits": [{"name": s.name, "until": presence[s.name]["last"]} for s in gone[:3]],
-        }
-
-    def _items(self, standings: list[Standing], which: str, seen: str, when: Any) -> tuple[str, dict[str, Fact | str]]:
-        facts: dict[str, Fact | str] = {}
-        parts = []
-        for i, standing in enumerate(standings):
-            facts |= {f"n{i}": standing.name, f"s{i}": self.share(standing, at_start=which == "first")}
-            parts.append(f"{{n{i}}} ({{s{i}}}, {seen} seen {when(standing)})")
-        return words.listed(parts), facts
-
-    def _overtaking(self) -> dict[str, Any]:
-        """The frame from which one of today's largest has stayed above another that was ahead at the start."""
-        large = self.standings[:6]
-        crossings = []
-        for i, upper in enumerate(large):
-            for lower in large[i + 1 :]:
-                clear = upper.share_last - lower.share_last >= CLEAR_LEAD
-                if (
-                    clear
-                    and upper.share_first < lower.share_first
-                    and (since := self._ahead_since(upper.name, lower.name))
-                ):
-                    crossings.append((upper.move - lower.move, upper.name, lower.name, since))
-        best = sorted(crossings, key=lambda c: (-c[0], c[1], c[2]))[:3]
-        for _, upper_name, lower_name, since in best:
-            self.found.fact(
-                f"overtook/{upper_name}/{lower_name}",
-                dt.date.fromisoformat(since).year,
-                "year",
-                self.name_of(since),
-                "shares",
-            )
-        parts = [(f"{{a{i}}} overtook {{b{i}}} in {self.name_of(c[3])}", c) for i, c in enumerate(best)]
-        if parts:
-            facts = {key: value for i, (_, c) in enumerate(parts) for key, value in ((f"a{i}", c[1]), (f"b{i}", c[2]))}
-            self.found.paragraph([say(f"{words.listed([text for text, _ in parts])} and stayed above since.", **facts)])
-        return {
-            "overtaking": [
-                {"upper": upper, "lower": lower, "since": self.name_of(since)} for _, upper, lower, since in best
-            ]
-        }
-
-    def _ahead_since(self, upper: str, lower: str) -> str | None:
-        since = None
-        for frame in self.frames:
-            ahead = self.cells[frame].get(upper, (0, 0))[0] > self.cells[frame].get(lower, (0, 0))[0]
-            since = (since or frame) if ahead else None
-        return since
 
     def _growth(self, standing: Standing) -> str:
         years = dt.date.fromisoformat(self.frames[-1]).year - dt.date.fromisoformat(self.frames[0]).year

@@ -1,4 +1,4 @@
-"""Whose ranks may change next: two neighbours in the ranking whose trends of share meet within a few years."""
+"""Whose ranks have changed, and whose may next: two neighbours whose trends of share meet within a few years."""
 
 from __future__ import annotations
 
@@ -10,12 +10,49 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from holdfast.nodes.market import words
 from holdfast.nodes.market.breaks import theil_sen
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.shares import Shares, Standing
 
 SPAN, REACH = 5, 3  # years behind a trend, years ahead that are looked at; our own convention
 LARGEST = 6  # ranks among which neighbours are compared; our own convention
+CLEAR_LEAD = 0.5  # points ahead, for an overtaking to be named; our own convention
+
+
+def write_overtaking(of: Shares) -> dict[str, Any]:
+    """The frame from which one of today's largest has stayed above another that was ahead at the start."""
+    large = of.standings[:LARGEST]
+    crossings = []
+    for i, upper in enumerate(large):
+        for lower in large[i + 1 :]:
+            clear = upper.share_last - lower.share_last >= CLEAR_LEAD
+            if clear and upper.share_first < lower.share_first and (since := _ahead_since(of, upper.name, lower.name)):
+                crossings.append((upper.move - lower.move, upper.name, lower.name, since))
+    best = sorted(crossings, key=lambda c: (-c[0], c[1], c[2]))[:3]
+    for _, upper_name, lower_name, since in best:
+        of.found.fact(
+            f"overtook/{upper_name}/{lower_name}",
+            dt.date.fromisoformat(since).year,
+            "year",
+            of.name_of(since),
+            "shares",
+        )
+    parts = [(f"{{a{i}}} overtook {{b{i}}} in {of.name_of(c[3])}", c) for i, c in enumerate(best)]
+    if parts:
+        facts = {key: value for i, (_, c) in enumerate(parts) for key, value in ((f"a{i}", c[1]), (f"b{i}", c[2]))}
+        of.found.paragraph([say(f"{words.listed([text for text, _ in parts])} and stayed above since.", **facts)])
+    return {
+        "overtaking": [{"upper": upper, "lower": lower, "since": of.name_of(since)} for _, upper, lower, since in best]
+    }
+
+
+def _ahead_since(of: Shares, upper: str, lower: str) -> str | None:
+    since = None
+    for frame in of.frames:
+        ahead = of.cells[frame].get(upper, (0, 0))[0] > of.cells[frame].get(lower, (0, 0))[0]
+        since = (since or frame) if ahead else None
+    return since
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ import unicodedata
 from dataclasses import asdict
 from typing import Any
 
-from holdfast.nodes.data import holes
-from holdfast.nodes.data.engine import Engine, literal, quoted
+from holdfast.nodes.data.engine import Engine
 from holdfast.nodes.data.models import Profile
 from holdfast.nodes.data.window import Window
-from holdfast.nodes.market import constant_parts, panel, scope_words, words
+from holdfast.nodes.market import constant_parts, panel, quality_queries, scope_words, words
 from holdfast.nodes.market.findings import Findings, Row
 from holdfast.nodes.report.document import Fact
 
@@ -25,92 +24,16 @@ def write_section(
 
 
 class Quality:
-    """Runs the checks; the queries name the file's own columns, so they are put together here from its roles."""
+    """Runs the checks, each of which gives the lines of what it found."""
 
     def __init__(
         self, profile: Profile, window: Window, engine: Engine, parts: constant_parts.Parts | None = None
     ) -> None:
         self.profile, self.window, self.roles, self.parts = profile, window, profile.roles, parts
-        queries = {key: sql.replace("{", "{{").replace("}", "}}") for key, sql in self._queries().items()}
-        self.found = Findings(profile, "data_quality", "Data quality", queries, engine)
-
-    def _queries(self) -> dict[str, str]:
-        roles = self.roles
-        entity = roles.entity.sql if roles.entity else "'all'"
-        key = ", ".join(self._key())
-        keyed = (
-            f"SELECT {key}, count(*) AS k, min({roles.measure.sql}) AS low, max({roles.measure.sql}) AS high FROM data"
-            " GROUP BY ALL HAVING count(*) > 1"
-        )
-        # the same statement is not left to repeat the missing test: it counts rows whose role columns say nothing
-        return {
-            "rows": (
-                f"SELECT count(*) AS rows, count({roles.time.sql}) AS dated, count(CASE WHEN"
-                f" isfinite({roles.measure.sql}) THEN 1 END) AS measured, count({entity}) AS named,"
-                f" count_if({roles.measure.sql} < 0) AS negative, count_if({roles.measure.sql} = 0) AS zero FROM data"
-            ),
-            "not_stated": (
-                f"SELECT count(*) AS rows, sum(CASE WHEN isfinite({roles.measure.sql}) THEN {roles.measure.sql} END) AS"
-                f" amount, (SELECT sum({roles.measure.sql}) FROM data WHERE isfinite({roles.measure.sql})) AS total,"
-                f" min({self._raw()}) AS code FROM data WHERE ({entity}) IS NULL"
-            ),
-            "same_rows": (
-                "SELECT coalesce(sum(k - 1), 0)::BIGINT AS extra FROM (SELECT count(*) AS k FROM data GROUP BY"
-                f" {', '.join(quoted(c.column) for c in roles.columns)} HAVING count(*) > 1)"
-            ),
-            "same_keys": f"SELECT * FROM ({keyed}) ORDER BY ALL LIMIT 3",
-            "same_keys_count": f"SELECT count(*) AS keys, coalesce(sum(k), 0)::BIGINT AS rows FROM ({keyed})",
-            "twins": self._twins_sql(),
-            "given_share": self._given_share_sql(),
-            "totals": self._totals_sql(),
-            "holes": holes.QUERY.format(**holes.values(roles.measure.whole)),
-            "parts": constant_parts.query(self.profile),
-            **{f"panel_{key}": panel.query(self.profile, start) for key, start in panel.pairs(self.profile).items()},
+        queries = {
+            key: sql.replace("{", "{{").replace("}", "}}") for key, sql in quality_queries.queries(profile).items()
         }
-
-    def _raw(self) -> str:
-        return f"{quoted(self.roles.entity.column)}::VARCHAR" if self.roles.entity else "''"
-
-    def _key(self) -> list[str]:
-        """What should tell rows apart: the period's columns, who is compared, and any other category."""
-        named = [*self.roles.time.columns, *([self.roles.entity.column] if self.roles.entity else [])]
-        named += [
-            c.column
-            for c in self.roles.columns
-            if c.role in ("other category", "text", "id", *constant_parts.ROLES) and c.column not in named
-        ]
-        return [quoted(name) for name in named]
-
-    def _given_share_sql(self) -> str:
-        if not self.roles.share or not self.roles.entity:
-            return "SELECT 0"
-        given = f"TRY_CAST({quoted(self.roles.share)}::VARCHAR AS DOUBLE)"
-        return (
-            f"SELECT count(*) AS rows, max(abs(given - own)) AS gap FROM (SELECT {given} / {self.roles.share_scale} *"
-            f" 100 AS given, 100 * v / sum(v) OVER (PARTITION BY p) AS own FROM (SELECT *, {self.roles.time.sql} AS p,"
-            f" {self.roles.measure.sql} AS v FROM data)) WHERE given IS NOT NULL"
-        )
-
-    def _totals_sql(self) -> str:
-        """Each total among the parts: its rows, its periods, and in how many the others add up to it."""
-        entity = self.roles.entity
-        if not entity or not entity.totals:
-            return "SELECT 0"
-        listed = ", ".join(literal(total) for total in entity.totals)
-        return (
-            f"WITH parts AS (SELECT {self.roles.time.sql} AS p, {entity.sql} AS e, sum({self.roles.measure.sql}) AS v,"
-            " count(*) AS n FROM data GROUP BY ALL), sums AS (SELECT p, sum(v) AS s FROM parts WHERE e IS NULL OR e NOT"
-            f" IN ({listed}) GROUP BY p) SELECT e AS name, sum(n)::BIGINT AS rows, count(*) AS periods,"
-            " count_if(abs(s - v) <= 0.005 * abs(v)) AS hits, 100 * sum(s) / nullif(sum(v), 0) AS part FROM parts JOIN"
-            f" sums USING (p) WHERE e IN ({listed}) GROUP BY e ORDER BY e"
-        )
-
-    def _twins_sql(self) -> str:
-        entity = self.roles.entity
-        if not entity or not entity.spellings:
-            return "SELECT 0"
-        listed = ", ".join(literal(variant) for variant in entity.spellings)
-        return f"SELECT count(*) AS rows FROM data WHERE {entity.text} IN ({listed})"
+        self.found = Findings(profile, "data_quality", "Data quality", queries, engine)
 
     def write(self) -> dict[str, Any]:
         """One paragraph with the counts, then the table of findings."""
