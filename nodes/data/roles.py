@@ -13,7 +13,8 @@ from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.data import names, relations, units
 from holdfast.nodes.data.columns import Column, exact_distinct
 from holdfast.nodes.data.engine import Engine
-from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Panel, Price, Roles, Time
+from holdfast.nodes.data.kinds import RANK, kind_of
+from holdfast.nodes.data.models import ColumnRole, Entity, Measure, Panel, Price, Roles, Time
 from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.times import find_time
 
@@ -129,66 +130,42 @@ def _given_share(engine: Engine, column: Column, time: Time) -> float:
 
 
 def _pick_measure(draft: Draft, shares: set[str], categories: list[Column], where: str) -> Column:
-    candidates = [column for column in draft.free() if column.numeric and column not in categories]
+    """The column that is measured; asked if several could be.  Raises BadInput if none can."""
+    candidates = _numbers(draft, categories)
     if not candidates:
-        candidates = [column for column in draft.columns if column.numeric and draft.role_of(column) == "constant"]
-        for column in candidates:
-            del draft.roles[column.name]
-    if not candidates:
-        raise BadInput(
-            f"{where} has no numeric column to measure among {', '.join(column.name for column in draft.columns[:20])};"
-            " add one such as units or sales"
-        )
+        listed = ", ".join(column.name for column in draft.columns[:20])
+        raise BadInput(f"{where} has no numeric column to measure among {listed}; add one such as units or sales")
     usual = [column for column in candidates if column.name not in shares] or candidates
-    best = max(usual, key=lambda column: (_RANK[_kind(column)[0]], names.suggests(column.name, "flow"), column.filled))
-    rivals = [column for column in usual if column is not best and _kind(column)[0] == _kind(best)[0]]
+    best = max(usual, key=_measure_score)
+    rivals = [column for column in usual if column is not best and kind_of(column).kind == kind_of(best).kind]
     if not rivals:
         return best
-    others = [column.name for column in rivals]
     chosen = draft.asked.choose(
         "measure",
         f"Which column is to be measured? {_listed(best, rivals)} could be.",
-        [best.name, *others],
-        "the measure is “{}”" + f", one of {len(others) + 1} columns that could be",
+        [column.name for column in (best, *rivals)],
+        "the measure is “{}”" + f", one of {len(rivals) + 1} columns that could be",
     )
     return next(column for column in usual if column.name == chosen)
 
 
+def _numbers(draft: Draft, categories: list[Column]) -> list[Column]:
+    """Columns of numbers that nothing else explains; else constant ones, which are free again then."""
+    free = [column for column in draft.free() if column.numeric and column not in categories]
+    if free:
+        return free
+    constant = [column for column in draft.columns if column.numeric and draft.role_of(column) == "constant"]
+    for column in constant:
+        del draft.roles[column.name]
+    return constant
+
+
+def _measure_score(column: Column) -> tuple[int, bool, int]:
+    return RANK[kind_of(column).kind], names.suggests(column.name, "flow"), column.filled
+
+
 def _listed(best: Column, rivals: list[Column]) -> str:
     return " or ".join(f"“{column.name}”" for column in [best, *rivals][:4])
-
-
-_RANK: dict[MeasureKind, int] = {"flow": 3, "stock": 2, "intensive": 1}
-
-
-def _kind(column: Column) -> tuple[MeasureKind, str]:
-    """The class of a measure and why.  An intensive word beats a flow word: a sales price is a price."""
-    return _kind_by_values(column) or _kind_by_name(column) or _kind_guessed(column)
-
-
-def _kind_by_values(column: Column) -> tuple[MeasureKind, str] | None:
-    if column.adds_up:
-        return "flow", "its parts add up to one of them; summed over time and parts"
-    if names.unit_in(column.sample) == "%":
-        return "intensive", "its cells say percent; never summed"
-    return None
-
-
-def _kind_by_name(column: Column) -> tuple[MeasureKind, str] | None:
-    if names.suggests(column.name, "intensive"):
-        return "intensive", "its name says price, rate, share or level; never summed"
-    if names.suggests(column.name, "stock"):
-        return "stock", "its name says a stock; summed over the parts, averaged over time"
-    if names.suggests(column.name, "flow"):
-        return "flow", "its name says an amount per period; summed over time and parts"
-    return None
-
-
-def _kind_guessed(column: Column) -> tuple[MeasureKind, str]:
-    spread = column.high_tenth / column.low_tenth if column.low_tenth > 0 else (50.0 if column.high_tenth > 50 else 0.0)
-    if column.whole and not column.negatives and column.high >= 1000 and spread >= 20:
-        return "flow", "whole numbers ≥ 0 of very different size; taken as an amount that can be summed"
-    return "intensive", "nothing shows that it may be summed, so it is not"
 
 
 def _unit_column(engine: Engine, draft: Draft, measure: Column, categories: list[Column]) -> units.UnitColumn | None:
@@ -198,7 +175,7 @@ def _unit_column(engine: Engine, draft: Draft, measure: Column, categories: list
     if found is None or not units.measured_in(found, measure.name):
         return None
     alone = all(column is found.column for column in categories)
-    if alone and not found.one and _kind(measure)[0] == "intensive":
+    if alone and not found.one and kind_of(measure).kind == "intensive":
         return None
     draft.roles.pop(found.column.name, None)
     several = f"{len(found.units)} of them, which are never added"
@@ -207,10 +184,11 @@ def _unit_column(engine: Engine, draft: Draft, measure: Column, categories: list
 
 
 def _measure(draft: Draft, column: Column, stated: units.UnitColumn | None) -> Measure:
-    kind, why = _kind(column)
+    found = kind_of(column)
+    kind, why = found.kind, found.why
     unit = names.unit_of(column.name) or (stated.one if stated else "") or names.unit_in(column.sample)
     draft.give(column, f"measure ({kind})", why)
-    if not (_kind_by_values(column) or _kind_by_name(column)):
+    if found.guessed:
         sums, level = "an amount that can be summed", "a level that cannot be summed"
         if draft.asked.has("measure"):
             draft.asked.assume(f"“{column.name}” is {sums if kind == 'flow' else level}", "measure")
@@ -353,7 +331,7 @@ def _rest(engine: Engine, draft: Draft, share: str, measure: Measure) -> None:
         if column.name == share:
             draft.give(column, "given share", "its values add up to the whole in each period; checked, not used")
         elif column.numeric:
-            kind, why = _kind(column)
+            kind, why = kind_of(column).kind, kind_of(column).why
             if kind != "intensive" and relations.never_above(engine, column.number, measure.sql):
                 why = f"never above “{measure.column}” in any row, perhaps a part of it; never added to it"
             draft.give(column, f"other measure ({kind})", why)
