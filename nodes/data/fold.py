@@ -14,6 +14,7 @@ from pathlib import PurePath
 from holdfast.nodes.data import names
 from holdfast.nodes.data.columns import Column
 from holdfast.nodes.data.engine import Engine, literal, quoted
+from holdfast.nodes.data.kinds import stock_around
 
 _YEAR = re.compile(r"^(1[5-9]|20)\d\d$")
 _KINDS = ("flow", "stock")
@@ -31,6 +32,7 @@ class Fold:
     part: str  # name of the new column that holds the part
     value: str  # name of the new column that holds the number
     summed: bool = False  # one of the parts is the sum of the others
+    after_goal: bool = False  # the goal says what the numbers are
 
     @property
     def columns(self) -> list[str]:
@@ -47,18 +49,28 @@ class Fold:
         return f"WITH wide AS ({wide}) {rows}"
 
 
-def find_fold(engine: Engine, columns: list[Column], file_name: str) -> Fold | None:
-    """How to make the table long, or None if it is so already."""
+def find_fold(engine: Engine, columns: list[Column], file_name: str, goal: str = "") -> Fold | None:
+    """How to make the table long, or None if it is so already.
+
+    The numbers under years are named by the file, or by a stock that the ``goal`` speaks of; else they are a value.
+    """
     years = [column for column in columns if _YEAR.match(column.name.strip()) and (column.numeric or not column.filled)]
     if len(years) >= LEAST_YEARS:
         kept = [column.name for column in columns if not _YEAR.match(column.name.strip())]
-        value = (
-            PurePath(file_name).stem if PurePath(file_name).stem not in kept else f"{PurePath(file_name).stem} value"
-        )
-        return Fold(kept, {column.name: column.name.strip() for column in years}, _free("year", kept), value)
+        parts = {column.name: column.name.strip() for column in years}
+        stem, said = PurePath(file_name).stem, stock_around([goal], kept)
+        if _says_what(stem, kept):
+            return Fold(kept, parts, _free("year", kept), _free(stem, kept))
+        return Fold(kept, parts, _free("year", kept), _free(said or "value", kept), after_goal=bool(said))
     if any(_names_parts(column) for column in columns):
         return None
     return _side_by_side(columns) or _bare_parts(engine, columns, PurePath(file_name).stem)
+
+
+def _says_what(stem: str, kept: list[str]) -> bool:
+    """Whether a file's name says what is measured, and not only who is compared (``cities``)."""
+    nouns = {noun for name in kept for noun in (names.noun_for(name).one, names.noun_for(name).many)}
+    return not names.says_nothing(stem) and not set(names.words(stem)) <= nouns
 
 
 def _free(name: str, taken: list[str]) -> str:

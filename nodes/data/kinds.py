@@ -1,10 +1,12 @@
 """Whether a measure may be summed: an amount per period, a stock or a level.
 
-Values are asked first, then the column's name; what neither tells is guessed, and whoever guesses says so.
+Values are asked first, then the column's name.  A name that leaves it open ("value") may stand for a stock that the
+file's name or the goal speaks of.  What nothing tells is guessed, and whoever guesses says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.nodes.data import names
@@ -23,9 +25,32 @@ class Kind:
     guessed: bool = False
 
 
-def kind_of(column: Column) -> Kind:
-    """The class of a column's values.  An intensive word beats a flow word: a sales price is a price."""
-    return _by_values(column) or _by_name(column) or _guessed(column)
+def kind_of(column: Column, stock: str = "") -> Kind:
+    """The class of a column's values.  An intensive word beats a flow word: a sales price is a price.
+
+    ``stock`` is what ``stock_around`` found.
+    """
+    return _by_values(column) or _by_surroundings(column, stock) or _by_name(column) or _guessed(column)
+
+
+def stock_around(texts: Sequence[str], columns: Sequence[str]) -> str:
+    """The stock that one of the ``texts`` around a table speaks of, such as the file's name or the goal; else empty.
+
+    Not if the text names something else as well that could be measured (visits, density), if the stock may be who
+    reports (stations), or if one of the ``columns`` holds the names of it (customers).
+    """
+    nouns = {noun for name in columns for noun in (names.noun_for(name).one, names.noun_for(name).many)}
+    for text in texts:
+        found = names.stock_in(text)
+        alone = not any(names.suggests(text, kind) for kind in ("flow", "intensive"))
+        if found and alone and found not in nouns and not names.suggests(found, "coverage"):
+            return found
+    return ""
+
+
+def _by_surroundings(column: Column, stock: str) -> Kind | None:
+    why = f"the goal or the file’s name speaks of “{stock}”, a stock; summed over the parts, averaged over time"
+    return Kind("stock", why) if stock and names.says_nothing(column.name) else None
 
 
 def _by_values(column: Column) -> Kind | None:

@@ -50,6 +50,7 @@ class Measure(BaseModel):
     column: str
     kind: MeasureKind
     why: str
+    guessed: bool = False  # neither values nor names tell the kind, and nobody has
     unit: str = ""  # empty: not stated in the file
     sql: str
     whole: bool = True  # all values are whole numbers

@@ -26,7 +26,22 @@ _STOCK = {
     "population", "people", "persons", "inhabitants", "stores", "outlets", "employees", "employment", "employed",
     "unemployed", "unemployment", "subscribers", "users", "customers", "members", "inventory", "stock",
     "capacity", "fleet", "installed", "debt", "assets", "balance", "outstanding", "households", "beds",
-    "headcount", "residents", "accounts", "shops", "stations", "workers", "jobs",
+    "headcount", "residents", "accounts", "shops", "stations", "workers", "jobs", "mrr", "arr", "recurring",
+}  # fmt: skip
+_STOCK_MOVES = {
+    "new",
+    "added",
+    "lost",
+    "gained",
+    "joined",
+    "hired",
+    "churn",
+    "churned",
+    "departed",
+}  # of a stock: flows
+_SAYS_NOTHING = {  # names of columns and files that do not say what is measured
+    "value", "values", "val", "data", "dataset", "figure", "figures", "number", "numbers", "count", "counts", "n",
+    "total", "obs", "observation", "observations", "estimate", "table", "export", "file", "wide", "report", "results",
 }  # fmt: skip
 _INTENSIVE = {
     "price", "prices", "rate", "ratio", "pct", "percent", "percentage", "share", "shares", "index", "score",
@@ -140,7 +155,22 @@ def suggests(name: str, kind: str) -> bool:
         "time": _TIME, "harm": _HARM, "coverage": _COVERAGE, "counted": _COUNTED | _STOCK | _HARM,
     }[kind]  # fmt: skip
     found = words(name)
-    return any(word in lexicon for word in found) or (kind == "intensive" and "%" in found)
+    if kind == "intensive" and "%" in found:
+        return True
+    if kind in ("stock", "flow") and stock_in(name) and _STOCK_MOVES & set(found):
+        return kind == "flow"  # new customers come per period
+    return bool(stock_in(name)) if kind == "stock" else any(word in lexicon for word in found)
+
+
+def stock_in(text: str) -> str:
+    """The first word of a text that speaks of a stock (``population``, ``stocks of``); empty if none does."""
+    found = words(text)
+    return next((word for at, word in enumerate(found) if word in _STOCK or found[at : at + 2] == ["stocks", "of"]), "")
+
+
+def says_nothing(name: str) -> bool:
+    """Whether a header or a file's name leaves open what is measured (``value``, ``data_2020``)."""
+    return all(word in _SAYS_NOTHING or word.isdigit() for word in words(name))
 
 
 def counts_pieces(name: str) -> bool:

@@ -57,18 +57,18 @@ def understand(
     """
     where = " with ".join(file.name for file in collected.files[:3])
     asked = Inquiry(answers or {})
-    table = _read(engine, collected, collected.sql.removeprefix(VIEW), collected.rows, asked)
+    table = _read(engine, collected, collected.sql.removeprefix(VIEW), collected.rows, asked, goal)
     named = scope.named_in(engine, table.wide, goal)
     chosen = scope.choose(engine, named, table.roles) if named else []
     rows, kept = collected.rows, [scope.where(chosen)] if chosen else []
     if kept:
         asked = Inquiry(answers or {})
-        table, rows = _kept(engine, collected, kept, asked)
+        table, rows = _kept(engine, collected, kept, asked, goal)
     scopes = scope.scopes(named, chosen, rows, collected.rows)
     if unit := _mixed(engine, table):
         asked, before = Inquiry(answers or {}), rows
         stated = units.choose(unit, asked)
-        table, rows = _kept(engine, collected, [*kept, units.where(unit, stated)], asked)
+        table, rows = _kept(engine, collected, [*kept, units.where(unit, stated)], asked, goal)
         scopes.append(units.scope_of(unit, stated, rows, before))
     roles = table.roles
     window = find_window(engine, roles, where, asked)
@@ -108,30 +108,33 @@ def _mixed(engine: Engine, table: Table) -> units.UnitColumn | None:
     return found if found and not found.one else None
 
 
-def _kept(engine: Engine, collected: Collected, conditions: list[str], asked: Inquiry) -> tuple[Table, int]:
+def _kept(engine: Engine, collected: Collected, conditions: list[str], asked: Inquiry, goal: str) -> tuple[Table, int]:
     """The table of the rows that meet the conditions, and how many of them the files have."""
     where = " AND ".join(conditions)
     engine.run(f"CREATE OR REPLACE VIEW data AS SELECT * FROM collected WHERE {where}")
     rows = engine.value("SELECT count(*) FROM data")
     sql = f"SELECT * FROM ({collected.sql.removeprefix(VIEW)}) WHERE {where}"
-    return _read(engine, collected, sql, rows, asked), rows
+    return _read(engine, collected, sql, rows, asked, goal), rows
 
 
-def _read(engine: Engine, collected: Collected, sql: str, rows: int, asked: Inquiry) -> Table:
+def _read(engine: Engine, collected: Collected, sql: str, rows: int, asked: Inquiry, goal: str) -> Table:
     """The roles of the rows of ``data``, which is made long if it is wide; ``sql`` selects the same from the files."""
     where = " with ".join(file.name for file in collected.files[:3])
     wide = columns = measure_columns(engine, collected.columns, rows)
-    if fold := find_fold(engine, columns, collected.files[0].name):
+    if fold := find_fold(engine, columns, collected.files[0].name, goal):
         engine.run(f"CREATE OR REPLACE TABLE long AS {fold.sql('SELECT * FROM data')}")
         engine.run("CREATE OR REPLACE VIEW data AS SELECT * FROM long")
         sql = fold.sql(sql)
         columns = measure_columns(engine, fold.columns, rows * len(fold.parts), fold.part)
         columns = [replace(column, adds_up=fold.summed and column.name == fold.value) for column in columns]
-    roles = decide_roles(engine, columns, where, asked)
+    about = [*(Path(file.name).stem for file in collected.files), goal]
+    roles = decide_roles(engine, columns, where, asked, about)
     if fold:
         roles.fold = list(fold.parts)
         asked.assume(
             f"the columns {', '.join(list(fold.parts)[:4])}{' …' if len(fold.parts) > 4 else ''} hold one measure side"
             " by side"
         )
+        if fold.after_goal:
+            asked.assume(f"the numbers under the years are named “{fold.value}” after the goal")
     return Table(wide, roles, sql)

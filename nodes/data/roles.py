@@ -7,14 +7,15 @@ When it is not sure that a measure may be summed, it is not.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.data import names, relations, units
 from holdfast.nodes.data.columns import Column, exact_distinct
 from holdfast.nodes.data.engine import Engine
-from holdfast.nodes.data.kinds import RANK, kind_of
-from holdfast.nodes.data.models import ColumnRole, Entity, Measure, Panel, Price, Roles, Time
+from holdfast.nodes.data.kinds import RANK, Kind, kind_of, stock_around
+from holdfast.nodes.data.models import ColumnRole, Entity, Measure, MeasureKind, Panel, Price, Roles, Time
 from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.times import find_time
 
@@ -30,6 +31,7 @@ class Draft:
 
     columns: list[Column]
     asked: Inquiry
+    stock: str = ""  # what the names of the files or the goal speak of
     roles: dict[str, ColumnRole] = field(default_factory=dict)
 
     def give(self, column: Column, role: str, why: str) -> None:
@@ -42,14 +44,21 @@ class Draft:
         """The role given so far; empty if none."""
         return self.roles[column.name].role if column.name in self.roles else ""
 
+    def kind(self, column: Column) -> Kind:
+        """Whether its numbers may be summed."""
+        return kind_of(column, self.stock)
+
     def free(self) -> list[Column]:
         """Columns without a role."""
         return [column for column in self.columns if column.name not in self.roles]
 
 
-def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inquiry) -> Roles:
-    """The roles of the table ``data``; raises BadInput if nothing can be measured or dated in ``where``."""
-    draft = Draft(columns, asked)
+def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inquiry, about: Sequence[str] = ()) -> Roles:
+    """The roles of the table ``data``; raises BadInput if nothing can be measured or dated in ``where``.
+
+    ``about``: the names of the files and the goal, which may say what a column measures whose header does not.
+    """
+    draft = Draft(columns, asked, stock_around(about, [column.name for column in columns]))
     time = find_time(engine, draft.columns, where, asked)
     for column in draft.columns:
         if column.name in time.columns:
@@ -136,8 +145,8 @@ def _pick_measure(draft: Draft, shares: set[str], categories: list[Column], wher
         listed = ", ".join(column.name for column in draft.columns[:20])
         raise BadInput(f"{where} has no numeric column to measure among {listed}; add one such as units or sales")
     usual = [column for column in candidates if column.name not in shares] or candidates
-    best = max(usual, key=_measure_score)
-    rivals = [column for column in usual if column is not best and kind_of(column).kind == kind_of(best).kind]
+    best = max(usual, key=lambda column: _measure_score(draft, column))
+    rivals = [column for column in usual if column is not best and draft.kind(column).kind == draft.kind(best).kind]
     if not rivals:
         return best
     chosen = draft.asked.choose(
@@ -160,8 +169,8 @@ def _numbers(draft: Draft, categories: list[Column]) -> list[Column]:
     return constant
 
 
-def _measure_score(column: Column) -> tuple[int, bool, int]:
-    return RANK[kind_of(column).kind], names.suggests(column.name, "flow"), column.filled
+def _measure_score(draft: Draft, column: Column) -> tuple[int, bool, int]:
+    return RANK[draft.kind(column).kind], names.suggests(column.name, "flow"), column.filled
 
 
 def _listed(best: Column, rivals: list[Column]) -> str:
@@ -175,7 +184,7 @@ def _unit_column(engine: Engine, draft: Draft, measure: Column, categories: list
     if found is None or not units.measured_in(found, measure.name):
         return None
     alone = all(column is found.column for column in categories)
-    if alone and not found.one and kind_of(measure).kind == "intensive":
+    if alone and not found.one and draft.kind(measure).kind == "intensive":
         return None
     draft.roles.pop(found.column.name, None)
     several = f"{len(found.units)} of them, which are never added"
@@ -184,25 +193,48 @@ def _unit_column(engine: Engine, draft: Draft, measure: Column, categories: list
 
 
 def _measure(draft: Draft, column: Column, stated: units.UnitColumn | None) -> Measure:
-    found = kind_of(column)
-    kind, why = found.kind, found.why
+    found = draft.kind(column)
+    kind, why, guessed = found.kind, found.why, False
     unit = names.unit_of(column.name) or (stated.one if stated else "") or names.unit_in(column.sample)
-    draft.give(column, f"measure ({kind})", why)
     if found.guessed:
-        sums, level = "an amount that can be summed", "a level that cannot be summed"
-        if draft.asked.has("measure"):
-            draft.asked.assume(f"“{column.name}” is {sums if kind == 'flow' else level}", "measure")
-        else:
-            prompt = f"What is “{column.name}”? Nothing in the file shows whether it may be summed."
-            options = [sums, level] if kind == "flow" else [level, sums]
-            chosen = draft.asked.choose("measure", prompt, options, f"“{column.name}” is {{}}")
-            kind = "flow" if chosen == sums else "intensive"
-            draft.roles[column.name].role = f"measure ({kind})"
+        kind = _asked_kind(draft, column, kind)
+        guessed = "measure" in draft.asked.assumed
+        why = why if guessed else f"somebody has said: {KINDS_TO_CHOOSE[kind]}"
+    elif draft.stock and kind == "stock" and names.says_nothing(column.name):
+        draft.asked.assume(
+            f"“{column.name}” is the “{draft.stock}” that the goal or the file’s name speaks of, a stock"
+        )
+    draft.give(column, f"measure ({kind})", why)
     if not unit and not stated and not (column.whole and names.suggests(column.name, "counted")):
         unit = draft.asked.unit(column.name)
     return Measure(
-        column=column.name, kind=kind, why=why, unit=unit, sql=column.number, whole=column.whole, places=column.places
+        column=column.name,
+        kind=kind,
+        why=why,
+        guessed=guessed,
+        unit=unit,
+        sql=column.number,
+        whole=column.whole,
+        places=column.places,
     )
+
+
+KINDS_TO_CHOOSE: dict[MeasureKind, str] = {
+    "flow": "an amount that can be summed",
+    "stock": "a stock, which is added over its parts and not over time",
+    "intensive": "a level that cannot be summed",
+}
+
+
+def _asked_kind(draft: Draft, column: Column, guess: MeasureKind) -> MeasureKind:
+    """What somebody says of a measure of which nothing tells whether it may be summed; else the guess, as assumed."""
+    if draft.asked.has("measure"):
+        draft.asked.assume(f"“{column.name}” is {KINDS_TO_CHOOSE[guess]}", "measure")
+        return guess
+    prompt = f"What is “{column.name}”? Nothing in the file shows whether it may be summed."
+    options = [KINDS_TO_CHOOSE[guess], *(text for kind, text in KINDS_TO_CHOOSE.items() if kind != guess)]
+    chosen = draft.asked.choose("measure", prompt, options, f"“{column.name}” is {{}}")
+    return next(kind for kind, text in KINDS_TO_CHOOSE.items() if text == chosen)
 
 
 def _panel(draft: Draft, entity: Entity | None) -> Panel | None:
@@ -247,7 +279,8 @@ def _entity(engine: Engine, draft: Draft, categories: list[Column], time: Time, 
     for name, upper in relations.inside(engine, candidates).items():
         lower = next(column for column in candidates if column.name == name)
         if not names.suggests(name, "company"):
-            draft.give(lower, "other category", f"each value belongs to one “{upper}”, which is used for the mix")
+            use = "compared" if measure.kind == "intensive" else "used for the mix"
+            draft.give(lower, "other category", f"each value belongs to one “{upper}”, which is {use}")
     candidates = [column for column in candidates if not draft.role_of(column)]
     if not candidates:
         return None
@@ -331,7 +364,7 @@ def _rest(engine: Engine, draft: Draft, share: str, measure: Measure) -> None:
         if column.name == share:
             draft.give(column, "given share", "its values add up to the whole in each period; checked, not used")
         elif column.numeric:
-            kind, why = kind_of(column).kind, kind_of(column).why
+            kind, why = draft.kind(column).kind, draft.kind(column).why
             if kind != "intensive" and relations.never_above(engine, column.number, measure.sql):
                 why = f"never above “{measure.column}” in any row, perhaps a part of it; never added to it"
             draft.give(column, f"other measure ({kind})", why)

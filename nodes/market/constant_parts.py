@@ -1,4 +1,4 @@
-"""Levels that are means over parts (cities of a province): the same parts in every period, or the set makes a change.
+"""Levels that are means over parts (cities of a province): unweighted, and over the same parts in every period.
 
 ``profile_data`` finds the parts and leaves those out that lack a value in some period of what they belong to.  Where
 fewer than half would be left, all are kept, and nothing that rests on them counts as complete.
@@ -43,15 +43,13 @@ class Parts:
 
 
 def settle(engine: Engine, profile: Profile, target: Path, after: str, through: str) -> Parts | None:
-    """Writes the cells to ``target`` again over parts that are there throughout; None if nothing changes."""
+    """Writes the cells to ``target`` again over parts that are there throughout; None if no level is a mean."""
     if profile.roles.measure.kind != "intensive" or profile.periods < 2:
         return None
     columns = _columns(engine, profile, after, through)
     if not columns:
         return None
     found = engine.rows(f"{_panel(profile, columns, after, through)} SELECT * FROM panel WHERE k < n ORDER BY who")
-    if not found:
-        return None
     left_out = [row for row in found if row["whole"] >= LEAST_KEPT * row["parts"]]
     changing = {row["entity"] for row in found} - {row["entity"] for row in left_out}
     if left_out:
@@ -132,6 +130,12 @@ def query(profile: Profile) -> str:
     return f"SELECT count(*) AS rows, (SELECT sum(n)::BIGINT FROM cells) AS used FROM data WHERE {measured}"
 
 
+def over(profile: Profile) -> str:
+    """What the values are means over, in the plural; empty if they are none."""
+    columns = [column.column for column in profile.roles.columns if column.role in ROLES]
+    return names.noun_for(columns[0]).many if len(columns) == 1 else "parts" if columns else ""
+
+
 def changes(profile: Profile) -> bool:
     """Whether some means are over parts that are not the same in every period."""
     return any(column.role == CHANGING for column in profile.roles.columns)
@@ -145,6 +149,13 @@ def state(found: Findings, parts: Parts) -> tuple[str, str, str, str]:
     found.count("parts_out", len(parts.left_out), "parts", f"{parts.many} left out of the means")
     rows = found.count("parts_rows", row["rows"] - row["used"], "parts", "rows left out of the means")
     grain = found.profile.roles.time.grain
+    if not parts.left_out and not parts.changing:
+        return (
+            f"Values are means over {parts.many}",
+            f"{words.counted(parts.of, parts.one, parts.many)}, the same in every {grain}",
+            "averaged without weights",
+            f"a small {parts.one} counts as much as a large one",
+        )
     some = words.listed(parts.left_out[:_NAMED])
     if len(parts.left_out) > _NAMED:
         some = f"{', '.join(parts.left_out[:_NAMED])} and {len(parts.left_out) - _NAMED} more"
@@ -188,15 +199,20 @@ def sentence(found: Findings, told: Told) -> list[Span]:
     """What a mean is over, for the overview; the facts are borrowed."""
     parts, facts, grain = told.parts, told.facts, found.profile.roles.time.grain
     found.borrow(list(facts.values()))
+    if not parts.left_out and not parts.changing:
+        return say(
+            f"Each value is an unweighted mean over {parts.many}, the same in every {grain}; there are {{of}} in all.",
+            of=facts["of"],
+        )
     if not parts.left_out:
         return say(
-            f"Each value is a mean over whichever of {{of}} {parts.many} report: fewer than half do so in every"
-            f" {grain}, so that a change may come from who reports.",
+            f"Each value is an unweighted mean over whichever of {{of}} {parts.many} report: fewer than half do so in"
+            f" every {grain}, so that a change may come from who reports.",
             of=facts["of"],
         )
     text = (
-        f"Each value is the mean over the same {parts.many} in every {grain}: {{kept}} of {{of}}; {{out}} without a"
-        f" value in some {grain} {'is' if len(parts.left_out) == 1 else 'are'} left out"
+        f"Each value is the unweighted mean over the same {parts.many} in every {grain}: {{kept}} of {{of}}; {{out}}"
+        f" without a value in some {grain} {'is' if len(parts.left_out) == 1 else 'are'} left out"
     )
     names_of = words.listed(parts.left_out) if len(parts.left_out) <= _NAMED else ""
     text += " ({names})." if names_of else "."

@@ -30,9 +30,35 @@ def key_gap(profile: Profile) -> Gap | None:
     measure, entity = profile.roles.measure, profile.roles.entity
     if measure.kind == "intensive":
         return None
+    if found := _by_what_is_counted(profile):
+        return found
     tokens = {word for column in profile.roles.columns for word in names.words(column.column)}
     own = set(names.words(measure.column))
     per = f" per {entity.noun}" if entity else ""
+    if names.is_money(measure.unit) or own & _MONEY:
+        return None if tokens & _PIECES else _pieces(per)
+    if own & _EITHER and not measure.unit:
+        return Gap(
+            f"find out the unit of “{measure.column}” next",
+            "do not say whether they count money or pieces.",
+            "the header allows both money and pieces",
+            "whether these are pieces or money",
+            "a unit in the header",
+        )
+    return None if tokens & _VALUE else _prices(per)
+
+
+def _by_what_is_counted(profile: Profile) -> Gap | None:
+    """What is lacked beside a count of nobody knows what, of harm, or of what is there at a time."""
+    measure, entity = profile.roles.measure, profile.roles.entity
+    if measure.guessed:
+        return Gap(
+            f"find out what “{measure.column}” counts, and whether it may be summed, next",
+            "do not say what they count; that they may be summed is assumed.",
+            "nothing in the file names what is measured",
+            f"what “{measure.column}” counts",
+            "a header, a note or an answer that says it",
+        )
     if profile.harm:
         return Gap(
             "get what is exposed next (people, traffic, hours), to turn counts into rates",
@@ -47,17 +73,7 @@ def key_gap(profile: Profile) -> Gap | None:
             "the measure is a stock",
             "what came and what went",
         )
-    if names.is_money(measure.unit) or own & _MONEY:
-        return None if tokens & _PIECES else _pieces(per)
-    if own & _EITHER and not measure.unit:
-        return Gap(
-            f"find out the unit of “{measure.column}” next",
-            "do not say whether they count money or pieces.",
-            "the header allows both money and pieces",
-            "whether these are pieces or money",
-            "a unit in the header",
-        )
-    return None if tokens & _VALUE else _prices(per)
+    return None
 
 
 def _pieces(per: str) -> Gap:

@@ -14,9 +14,12 @@ from holdfast.nodes.report.document import Span
 def write_overview(found: Findings, parts: constant_parts.Told | None = None) -> dict[str, Any]:
     """What is measured, why it is not summed, where each stands now; returns the names at the two ends, and tests."""
     levels = Levels(found)
+    what = "is a level, not an amount: such values (prices, rates, scores) cannot be summed"
+    if found.profile.roles.measure.guessed:
+        what = "is taken for a level: nothing in the file says that it may be summed"
     found.say(
-        f"{{name}} is a level, not an amount: such values (prices, rates, scores) cannot be summed over {levels.many}"
-        " or over time. So this report gives no market size, no market share and no HHI; it compares changes.",
+        f"{{name}} {what} over {levels.many} or over time. So this report gives no market size, no market share and no"
+        " HHI; it compares changes.",
         name=levels.name,
     )
     row = found.rows("span")[0]

@@ -220,6 +220,12 @@ class Overview:
                     n=periods,
                 )
             ]
+        if self.profile.roles.measure.guessed:
+            text = (
+                f"The {{rows}} rows in use cover {{n}} {self._unit(row)}, {start} to {end}; they are not added over"
+                f" time, since nothing says that {self.name} is an amount per {grain}."
+            )
+            return [say(text, rows=rows, n=periods)]
         total = self.found.amount("total_all", row["total"], "everything", exactly=True)
         every = "All {rows} rows" if row["rows"] == self.profile.rows else "The {rows} rows in use"
         template = f"{every} together hold a total of {{total}} over {{n}} {self._unit(row)}, {start} to {end}."

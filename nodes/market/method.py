@@ -126,8 +126,8 @@ FORMULAS_OF_LEVELS = [
     (
         "Mean over parts",
         (
-            "where a level is a mean (over the cities of a province), it is over the parts that have a value in every"
-            " period; where these are fewer than half†, over all, and no finding counts as complete"
+            "where a level is a mean (over the cities of a province), it is unweighted and over the parts that have a"
+            " value in every period; where these are fewer than half†, over all, and no finding counts as complete"
         ),
     ),
     ("A year", "(last / first)^(12 / months) − 1"),

@@ -99,6 +99,8 @@ def title_block(profile: Profile) -> list[tuple[str, str]]:
         unit += ", unit not stated in the file"
     elif measure.unit.casefold() != measure.column.casefold():
         unit += f", in {measure.unit}"
+    if parts := constant_parts.over(profile):
+        unit += f"\nunweighted mean over {parts}"
     span = f"{words.period(profile.first, grain)} to {words.period(profile.last, grain)}"
     return [
         ("Source", f"{sources}\nsha256 {profile.files[0].sha256[:12]}…"),

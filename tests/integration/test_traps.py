@@ -450,6 +450,57 @@ async def test_what_nothing_shows_to_be_a_sum_is_a_level_and_asked(read: Any) ->
     assert told.hhi() == pytest.approx(HHI)
 
 
+WIDE = [
+    ("Aby", 120_000, 121_000, 122_500),
+    ("Beby", 134_000, 133_000, 133_500),
+]  # of one size: no guess that it adds up
+
+
+async def test_a_stock_under_bare_years_is_known_by_the_name_of_the_file(read: Any) -> None:
+    found = await read("city,2019,2020,2021", WIDE, name="inhabitants_2021.csv")
+    assert found.profile.roles.measure.kind == "stock"
+    assert (found.total("2019-01-01"), found.total("2021-01-01")) == (254_000, 256_000)
+    assert "market_overview.total_all" not in facts(found.results)
+
+
+async def test_a_stock_under_bare_years_is_known_by_the_goal_and_said_to_be_assumed(read: Any) -> None:
+    found = await read("city,2019,2020,2021", WIDE, name="cities.csv", goal="Market report on the population of cities")
+    assert (found.profile.roles.measure.kind, found.profile.roles.measure.column) == ("stock", "population")
+    assert found.total("2021-01-01") == 256_000
+    assert "the numbers under the years are named “population” after the goal" in found.profile.roles.assumptions
+
+
+async def test_a_header_that_says_nothing_is_the_stock_that_the_file_is_named_after(read: Any) -> None:
+    rows = [
+        (year, city, value) for city, *values in WIDE for year, value in zip((2019, 2020, 2021), values, strict=True)
+    ]
+    found = await read("year,city,count", rows, name="headcount.csv")
+    assert found.profile.roles.measure.kind == "stock"
+    assert any("“headcount”" in text for text in found.profile.roles.assumptions)
+    for name in ("visits_of_members.csv", "population_density.csv", "stations.csv"):
+        other = await read("year,city,count", rows, name=name)  # visits, a density, who reports: no stock
+        assert other.profile.roles.measure.kind == "flow", name
+    customers = await read("year,customer,value", rows, name="customers.csv")
+    assert customers.profile.roles.measure.kind == "intensive"
+
+
+async def test_numbers_that_nothing_names_are_asked_and_never_added_over_time(read: Any) -> None:
+    rows = [("Norland", 5_300_000, 5_350_000, 5_400_000), ("Vestia", 19_000, 18_500, 18_000)]
+    found = await read("country,2019,2020,2021", rows, name="data.csv")
+    assert (found.profile.roles.measure.column, found.asked[0]) == ("value", "measure")
+    assert "they are not added over time, since nothing says" in text_of(found.results, "market_overview")
+    assert "market_overview.total_all" not in facts(found.results)
+    stock = "a stock, which is added over its parts and not over time"
+    told = await read("country,2019,2020,2021", rows, name="data.csv", measure=stock)
+    assert told.profile.roles.measure.kind == "stock"
+    assert told.why["value"] == f"somebody has said: {stock}"
+
+
+async def test_new_members_are_no_stock(read: Any) -> None:
+    found = await read("year,club,new_members", yearly(PARTS))
+    assert found.profile.roles.measure.kind == "flow"
+
+
 async def test_two_measures_are_asked_and_never_added(read: Any) -> None:
     rows = [(y, n, v, v // 2) for y, n, v in yearly(PARTS)]
     found = await read("year,country,production,exports", rows)

@@ -79,3 +79,23 @@ async def test_who_was_last_seen_early_in_the_last_year_is_told(tmp_path: Path) 
     text = "date,brand,units_sold\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
     found = await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=["competitor_analysis"])
     assert "B was last seen in January 2014: none in the 11 months since." in text_of(found, "competitor_analysis")
+
+
+async def test_a_mean_over_parts_that_all_report_is_named_as_an_unweighted_mean(tmp_path: Path) -> None:
+    found = await analysed(tmp_path, lambda c, y: CITIES[c][1] + y)
+    assert facts(found)["market_overview.first/North"].value == 400  # (900 + 100 + 200) / 3
+    assert facts(found)["data_quality.parts_of"].value == 5
+    overview = text_of(found, "market_overview")
+    assert "Each value is an unweighted mean over cities, the same in every year; there are 5 in all." in overview
+    assert "Values are means over cities | 5 cities, the same in every year" in text_of(found, "data_quality")
+    assert ["Measure", "“level_index”, unit not stated in the file\nunweighted mean over cities"] in (
+        found["profile_data"]["about"]
+    )
+    assert found["competitor_analysis"]["tests"]["level_change"]["complete"]
+
+
+async def test_a_level_with_one_value_for_each_name_and_period_is_no_mean(tmp_path: Path) -> None:
+    rows = "".join(f"{2010 + y},{c},{v + y}\n" for y in range(10) for c, (_, v) in CITIES.items())
+    found = await run_analyses(tmp_path, [write(tmp_path / "data.csv", "year,city,level_index\n" + rows)])
+    assert "mean over" not in text_of(found, "market_overview")
+    assert found["profile_data"]["parts"] == {}
