@@ -7,7 +7,7 @@ When it is not sure that a measure may be summed, it is not.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from holdfast.checkpoints.errors import BadInput
@@ -97,7 +97,8 @@ def _set_apart(engine: Engine, draft: Draft, time: Time) -> None:
         if not column.filled:
             draft.give(column, "empty", "no cell is filled")
         elif column.distinct <= 1:
-            draft.give(column, "constant", "the same in every row")
+            every = "in every row" if column.filled == column.rows else "wherever it is filled"
+            draft.give(column, "constant", f"the same {every}")
     for name, other in relations.copies(engine, draft.free()).items():
         column = next(column for column in draft.columns if column.name == name)
         draft.give(column, "copy", f"the same as “{other}” in every row; dropped")
@@ -286,23 +287,30 @@ def _entity(engine: Engine, draft: Draft, categories: list[Column], time: Time, 
         return None
     column = _compared(draft, candidates)
     noun = names.noun_for(column.name)
-    draft.give(
-        column,
-        "competitor" if noun.company else "category",
-        f"{exact_distinct(engine, column)} values that recur over time",
-    )
     variants = relations.spellings(engine, column.text)
     sql = relations.spelled(column.text, variants)
+    totals = relations.totals(engine, time.sql, sql, measure.sql) if measure.kind != "intensive" else []
+    why = _recurring(exact_distinct(engine, column), variants, totals)
+    draft.give(column, "competitor" if noun.company else "category", why)
     return Entity(
         column=column.name,
         noun=noun.one,
         plural=noun.many,
         company=noun.company,
         sql=sql,
-        totals=relations.totals(engine, time.sql, sql, measure.sql) if measure.kind != "intensive" else [],
+        totals=totals,
         spellings=variants,
         text=column.text,
     )
+
+
+def _recurring(spelled: int, variants: Mapping[str, str], totals: Sequence[str]) -> str:
+    """How many values are compared, and what became of the others of those ``spelled`` in the file."""
+    told = f"{spelled - len(variants) - len(totals):,} values that recur over time"
+    if variants:
+        many = len(variants)
+        told += f"; {many:,} other {'spelling is' if many == 1 else 'spellings are'} counted with them"
+    return told + (f"; {len(totals):,} more {'is a total' if len(totals) == 1 else 'are totals'}" if totals else "")
 
 
 def _compared(draft: Draft, candidates: list[Column]) -> Column:
@@ -369,4 +377,4 @@ def _rest(engine: Engine, draft: Draft, share: str, measure: Measure) -> None:
                 why = f"never above “{measure.column}” in any row, perhaps a part of it; never added to it"
             draft.give(column, f"other measure ({kind})", why)
         else:
-            draft.give(column, "other category", f"about {column.distinct:,} values; not used")
+            draft.give(column, "other category", f"{exact_distinct(engine, column):,} values; not used")

@@ -63,6 +63,7 @@ class Quality:
             *([constant_parts.state(self.found, self.parts)] if self.parts else []),
             *[panel.quality_line(self.profile, one) for one in panels],
             *self._columns(),
+            *self._unused(),
         ]
         if not self.roles.measure.unit:
             lines.append(
@@ -106,7 +107,7 @@ class Quality:
                     "not in any figure",
                 )
             )
-        if empty := row["rows"] - row["measured"]:
+        if empty := row["dated"] - row["measured"]:
             rows = _rows(self.found.count("unmeasured", empty, "rows"))
             lines.append(
                 (
@@ -116,9 +117,31 @@ class Quality:
                     "not in any figure",
                 )
             )
-        if self.roles.entity and row["rows"] > row["named"]:
+        if self.roles.entity and row["measured"] > row["named"]:
             lines.append(self._not_stated())
+        if self.roles.price and (bare := row["measured"] - row["priced"]):
+            rows = _rows(self.found.count("unpriced", bare, "rows"))
+            price = words.quoted(self.roles.price.column)
+            lines.append((f"No number in {price}", rows, "kept in the amount", "not in the derived value"))
         return lines
+
+    def _unused(self) -> list[Line]:
+        """Empty cells of columns on which no figure rests: named apart, since they change nothing."""
+        columns = quality_queries.unused(self.roles)
+        if not columns:
+            return []
+        row = self.found.rows("unused")[0]
+        empty = [(name, row[f"c{at}"]) for at, name in enumerate(columns) if row[f"c{at}"]]
+        if not empty:
+            return []
+        told = [
+            f"{words.quoted(name)} ({self.found.count(f'unused/{name}', rows, 'unused', 'empty cells').text})"
+            for name, rows in empty[:3]
+        ]
+        if len(empty) > 3:
+            told.append(words.counted(len(empty) - 3, "more column"))
+        what = words.listed(told)
+        return [("Empty cells in columns that no figure rests on", what, "left as they are", "none")]
 
     def _not_stated(self) -> Line:
         assert self.roles.entity
@@ -282,20 +305,25 @@ class Quality:
 
     def _signs(self, row: Row) -> list[Line]:
         lines: list[Line] = []
-        if row["negative"]:
-            rows = _rows(self.found.count("negative", row["negative"], "rows"))
-            lines.append(
-                (
-                    f"Negative {words.quoted(self.roles.measure.column)}",
-                    rows,
-                    "kept",
-                    "may be returns or corrections",
-                )
-            )
+        negative = self.found.rows("negative")[0]
+        if negative["rows"]:
+            rows = _rows(self.found.count("negative", negative["rows"], "negative"))
+            name = words.quoted(self.roles.measure.column)
+            lines.append((f"Negative {name}", rows, "kept", self._effect_of_negatives(negative)))
         if row["zero"]:
             rows = _rows(self.found.count("zero", row["zero"], "rows"))
             lines.append((f"{words.quoted(self.roles.measure.column)} is zero", rows, "kept", "counted as no amount"))
         return lines
+
+    def _effect_of_negatives(self, row: Row) -> str:
+        """By how much they lower what the rows above zero come to."""
+        if self.roles.measure.kind == "intensive":
+            return "none: a level may be below zero"
+        if not row["above"]:
+            return "nothing is above zero"
+        part = 100 * row["below"] / row["above"]
+        share = self.found.fact("negative_share", part, "percent", _small_percent(part), "negative").text
+        return f"lower the amount by {share}; may be returns or corrections"
 
     def _twins(self) -> list[Line]:
         entity = self.roles.entity

@@ -13,6 +13,8 @@ def queries(profile: Profile) -> dict[str, str]:
     roles = profile.roles
     return {
         "rows": _rows(roles),
+        "negative": _negative(roles),
+        "unused": _unused(roles),
         "not_stated": _not_stated(roles),
         "same_rows": (
             "SELECT coalesce(sum(k - 1), 0)::BIGINT AS extra FROM (SELECT count(*) AS k FROM data GROUP BY"
@@ -30,13 +32,47 @@ def queries(profile: Profile) -> dict[str, str]:
 
 
 def _rows(roles: Roles) -> str:
-    """How many rows say what they should."""
+    """How many rows say what they should: each of those without is counted for the first that it lacks."""
+    value, dated = roles.measure.sql, f"({roles.time.sql}) IS NOT NULL"
+    price = roles.price.sql if roles.price else ""
+    priced = f", count_if({dated} AND isfinite({value}) AND {price} IS NOT NULL) AS priced" * bool(price)
+    return (
+        f"SELECT count(*) AS rows, count({roles.time.sql}) AS dated, count_if({dated} AND isfinite({value})) AS"
+        f" measured, count_if({dated} AND isfinite({value}) AND ({_name(roles)}) IS NOT NULL) AS named{priced},"
+        f" count_if({value} = 0) AS zero FROM data"
+    )
+
+
+def _negative(roles: Roles) -> str:
+    """Rows below zero, what they come to without their sign, and what the rows above zero come to."""
     value = roles.measure.sql
     return (
-        f"SELECT count(*) AS rows, count({roles.time.sql}) AS dated, count(CASE WHEN isfinite({value}) THEN 1 END) AS"
-        f" measured, count({_name(roles)}) AS named, count_if({value} < 0) AS negative, count_if({value} = 0) AS zero"
-        " FROM data"
+        f"SELECT count_if(v < 0) AS rows, -sum(v) FILTER (v < 0) AS below, sum(v) FILTER (v > 0) AS above FROM (SELECT"
+        f" {value} AS v FROM data WHERE isfinite({value}) AND ({roles.time.sql}) IS NOT NULL{_no_total(roles)})"
     )
+
+
+def _no_total(roles: Roles) -> str:
+    """A condition that leaves totals among the parts out, to follow others."""
+    if not roles.entity or not roles.entity.totals:
+        return ""
+    listed = ", ".join(literal(total) for total in roles.entity.totals)
+    return f" AND coalesce(({roles.entity.sql}) NOT IN ({listed}), true)"
+
+
+def unused(roles: Roles) -> list[str]:
+    """The columns that no figure rests on."""
+    used = {one.column for one in (roles.price, roles.panel) if one}
+    idle = ("other", "text", "copy", "id", "position")
+    return [c.column for c in roles.columns if c.role.startswith(idle) and c.column not in used]
+
+
+def _unused(roles: Roles) -> str:
+    """Empty cells of each column that no figure rests on, in the order of ``unused``."""
+    counts = [
+        f"count_if(nullif(trim({quoted(name)}::VARCHAR), '') IS NULL) AS c{at}" for at, name in enumerate(unused(roles))
+    ]
+    return f"SELECT {', '.join(counts) or '0 AS c0'} FROM data"
 
 
 def _name(roles: Roles) -> str:
@@ -45,9 +81,10 @@ def _name(roles: Roles) -> str:
 
 def _not_stated(roles: Roles) -> str:
     value, raw = roles.measure.sql, f"{quoted(roles.entity.column)}::VARCHAR" if roles.entity else "''"
+    used = f"isfinite({value}) AND ({roles.time.sql}) IS NOT NULL{_no_total(roles)}"
     return (
-        f"SELECT count(*) AS rows, sum(CASE WHEN isfinite({value}) THEN {value} END) AS amount, (SELECT sum({value})"
-        f" FROM data WHERE isfinite({value})) AS total, min({raw}) AS code FROM data WHERE ({_name(roles)}) IS NULL"
+        f"SELECT count(*) AS rows, sum({value}) AS amount, (SELECT sum({value}) FROM data WHERE {used}) AS total,"
+        f" min({raw}) AS code FROM data WHERE {used} AND ({_name(roles)}) IS NULL"
     )
 
 

@@ -349,6 +349,7 @@ async def test_spelling_twins_are_one_competitor_and_told(read: Any) -> None:
     found = await read("year,make,units", [*yearly({"Volvo": 50, "volvo ": 20, "Saab": 30}), (2010, "Volvo", 0)])
     assert found.share("Volvo") == 70
     assert "1 spelling, 10 rows | counted as one: “volvo” as “Volvo”" in found.quality
+    assert found.why["make"] == "2 values that recur over time; 1 other spelling is counted with them"
 
 
 async def test_unicode_forms_of_one_name_are_one_competitor(read: Any) -> None:
@@ -618,9 +619,42 @@ async def test_growth_does_not_start_from_zero(read: Any) -> None:
 async def test_negative_amounts_are_counted_and_give_no_shares(read: Any) -> None:
     found = await read("year,make,units", yearly({"A": 100, "B": 50, "Returns": -20}))
     assert found.value("market_overview.total_last") == 130
-    assert "Negative “units” | 10 rows" in found.quality
+    lowered = "lower the amount by 13.3\u00a0%; may be returns or corrections"  # 20 of 150 a year
+    assert f"Negative “units” | 10 rows | kept | {lowered}" in found.quality
     assert not any("share" in name or "hhi" in name for name in facts(found.results) if name.startswith("comp"))
     assert "without negative amounts, so there are no shares" in found.shares
+
+
+async def test_rows_below_zero_within_a_name_lower_its_amount(read: Any) -> None:
+    churn = [(y, name, -value // 10) for y, name, value in yearly(PARTS)]
+    found = await read("year,make,units", [*yearly(PARTS), *churn, *((y, "Total", 900) for y in YEARS)])
+    assert found.totals == ["Total"]
+    assert found.why["make"] == "3 values that recur over time; 1 more is a total"
+    assert found.value("data_quality.negative_share") == pytest.approx(10)  # 100 of 1,000 a year, the total apart
+    assert found.value("market_overview.total_last") == 900
+
+
+async def test_levels_below_zero_take_nothing_away(read: Any) -> None:
+    found = await read("year,city,temperature", yearly({"A": -3, "B": 4, "C": 9}))
+    assert "Negative “temperature” | 10 rows | kept | none: a level may be below zero" in found.quality
+
+
+async def test_empty_cells_count_only_in_columns_on_which_a_figure_rests(read: Any) -> None:
+    rows = [(y, n, v * (n != "C") or "", "" if y % 2 else "Ann", "" if n == "B" else y) for y, n, v in yearly(PARTS)]
+    rows[0] = (2010, "A", 600, "Bo", "new")
+    found = await read("year,make,units,buyer,remark", [*rows, ("", "A", "", "", "")], compared="make")
+    assert "No readable date in “year” | 1 row | left out" in found.quality
+    assert "No number in “units” | 10 rows | left out" in found.quality  # that of no date is counted there
+    apart = "“buyer” (16) and “remark” (11) | left as they are | none"
+    assert f"Empty cells in columns that no figure rests on | {apart}" in found.quality
+    whole = await read("year,make,units", yearly(PARTS), name="whole.csv")
+    assert "Empty cells" not in whole.quality
+
+
+async def test_units_without_a_price_are_told_where_a_value_is_derived(read: Any) -> None:
+    rows = [(y, n, v, "" if (y, n) == (2012, "C") else 2.5) for y, n, v in yearly(PARTS)]
+    found = await read("year,make,units,unit_price_eur", rows)
+    assert "No number in “unit_price_eur” | 1 row | kept in the amount | not in the derived value" in found.quality
 
 
 async def test_a_changing_panel_is_seen_in_who_came_and_went(read: Any) -> None:
