@@ -8,23 +8,27 @@ from holdfast.nodes.data.models import Roles
 
 def cells_sql(roles: Roles, after: str = "", through: str = "") -> str:
     """The common table expression that stands before every stored query; ``after`` and ``through`` bound the dates."""
-    entity = roles.entity
-    how = "avg" if roles.measure.kind == "intensive" else "sum"
+    entity, kind = roles.entity, roles.measure.kind
     name = entity.sql if entity else literal(roles.measure.column)
     kept = ["period IS NOT NULL", "isfinite(v)"]
     if entity and entity.totals:
         kept.append(f"(entity IS NULL OR entity NOT IN ({', '.join(literal(total) for total in entity.totals)}))")
     kept += [f"period >= DATE '{after}'"] * bool(after) + [f"period <= DATE '{through}'"] * bool(through)
-    split = bool(roles.time.week) and roles.measure.kind == "flow"
+    split, dated = bool(roles.time.week) and kind == "flow", bool(roles.time.day) and kind == "stock"
     period = roles.time.week if split else roles.time.sql
     price = f", {roles.price.sql} AS w" if roles.price else ""
     worth = ", sum(v * w) AS worth, sum(CASE WHEN w IS NOT NULL THEN v END) AS priced" if roles.price else ""
-    rows = f"SELECT {period} AS period, {name} AS entity, {roles.measure.sql} AS v, 1 AS k{price} FROM data"
+    day = f", {roles.time.day} AS day" if dated else ""
+    rows = f"SELECT {period} AS period, {name} AS entity, {roles.measure.sql} AS v, 1 AS k{price}{day} FROM data"
     if split:
         rows = _by_month(rows, ", w" * bool(roles.price))
+    where = " AND ".join(kept)
+    if dated:  # what is there at a time is averaged over its dates in a period, never added
+        rows = f"SELECT *, count(DISTINCT day) OVER (PARTITION BY period, entity) AS days FROM ({rows}) WHERE {where}"
+    value = "avg(v)" if kind == "intensive" else "sum(v / days)" if dated else "sum(v)"
     return (
-        f"WITH cells AS (SELECT period, entity, {how}(v) AS value, sum(k)::BIGINT AS n{worth} FROM "
-        f"({rows}) WHERE {' AND '.join(kept)} GROUP BY period, entity)"
+        f"WITH cells AS (SELECT period, entity, {value} AS value, sum(k)::BIGINT AS n{worth} FROM ({rows}) WHERE"
+        f" {where} GROUP BY period, entity)"
     )
 
 

@@ -42,6 +42,7 @@ class Time(BaseModel):
     grain: Grain
     finer: bool = False  # rows have dates finer than the grain
     week: str = ""  # SQL of a week's first day, where weeks are shown by month
+    day: str = ""  # SQL of a row's own date, where it is finer than the period
 
 
 class Measure(BaseModel):
@@ -54,6 +55,7 @@ class Measure(BaseModel):
     unit: str = ""  # empty: not stated in the file
     sql: str
     whole: bool = True  # all values are whole numbers
+    shared: bool = False  # whole numbers of weeks that are divided between two months, and written without decimals
     places: int = 2  # decimals worth writing
 
 

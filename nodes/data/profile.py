@@ -94,7 +94,7 @@ def understand(
         partial_first=window.partial_first,
         partial_last=window.partial_last,
         gaps=window.gaps,
-        holes=find_holes(engine, sql, whole=roles.measure.whole) if roles.entity else [],
+        holes=find_holes(engine, sql, whole=roles.measure.whole or roles.measure.shared) if roles.entity else [],
         scope=scopes,
         harm=names.suggests(roles.measure.column, "harm")
         or any(names.suggests(f.name, "harm") for f in collected.files),

@@ -74,7 +74,7 @@ def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inqui
     measured = _pick_measure(draft, set(shares), categories, where)
     unit = _unit_column(engine, draft, measured, categories)
     categories = [column for column in categories if unit is None or column is not unit.column]
-    measure = _measure(draft, measured, unit)
+    measure = _measure(draft, measured, unit, time)
     entity = _entity(engine, draft, categories, time, measure)
     share = next((name for name in shares if entity and name != measure.column), "")
     _rest(engine, draft, share, measure)
@@ -193,7 +193,7 @@ def _unit_column(engine: Engine, draft: Draft, measure: Column, categories: list
     return found
 
 
-def _measure(draft: Draft, column: Column, stated: units.UnitColumn | None) -> Measure:
+def _measure(draft: Draft, column: Column, stated: units.UnitColumn | None, time: Time) -> Measure:
     found = draft.kind(column)
     kind, why, guessed = found.kind, found.why, False
     unit = names.unit_of(column.name) or (stated.one if stated else "") or names.unit_in(column.sample)
@@ -208,6 +208,7 @@ def _measure(draft: Draft, column: Column, stated: units.UnitColumn | None) -> M
     draft.give(column, f"measure ({kind})", why)
     if not unit and not stated and not (column.whole and names.suggests(column.name, "counted")):
         unit = draft.asked.unit(column.name)
+    shared = column.whole and kind == "flow" and bool(time.week)
     return Measure(
         column=column.name,
         kind=kind,
@@ -215,7 +216,8 @@ def _measure(draft: Draft, column: Column, stated: units.UnitColumn | None) -> M
         guessed=guessed,
         unit=unit,
         sql=column.number,
-        whole=column.whole,
+        whole=column.whole and not shared,
+        shared=shared,
         places=column.places,
     )
 

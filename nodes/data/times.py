@@ -147,7 +147,8 @@ def find_time(engine: Engine, columns: list[Column], where: str, asked: Inquiry)
         else f"CAST(date_trunc('{grain}', {best.sql}) AS DATE)"
     )
     week = f"CAST(date_trunc('week', {best.sql}) AS DATE)" if grain == "month" and _weekly(engine, best) else ""
-    return Time(columns=list(best.columns), form=best.form, sql=start, grain=grain, finer=finer, week=week)
+    day = best.sql if finer else ""
+    return Time(columns=list(best.columns), form=best.form, sql=start, grain=grain, finer=finer, week=week, day=day)
 
 
 def _weekly(engine: Engine, found: Found) -> bool:

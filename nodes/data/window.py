@@ -149,11 +149,10 @@ def _incomplete(asked: Inquiry, name: str) -> bool:
 
 def _unfinished_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] | None:
     """First day, last day covered and rows of a last month that breaks off; dates here are finer than months."""
-    date = _date(roles)
     row = engine.row(
-        f"WITH dates AS (SELECT {date} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT NULL)"
-        " SELECT max(d) AS last, (SELECT median(gap) FROM (SELECT d - lag(d) OVER (ORDER BY d) AS gap FROM days)) AS"
-        " gap, (SELECT median(d) FROM (SELECT max(day(d)) AS d FROM days GROUP BY year(d), month(d))) AS usual_day,"
+        f"WITH dates AS (SELECT {roles.time.day} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT"
+        " NULL) SELECT max(d) AS last, (SELECT median(gap) FROM (SELECT d - lag(d) OVER (ORDER BY d) AS gap FROM days))"
+        " AS gap, (SELECT median(d) FROM (SELECT max(day(d)) AS d FROM days GROUP BY year(d), month(d))) AS usual_day,"
         " count_if(date_trunc('month', d) = (SELECT date_trunc('month', max(d)) FROM days)) AS rows FROM dates"
     )
     last, slack = row["last"], MISSING_TAIL_DAYS["week" if (row["gap"] or 1) > 3 else "day"]
@@ -163,17 +162,13 @@ def _unfinished_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] 
     return last.replace(day=1), covered.day, row["rows"]
 
 
-def _date(roles: Roles) -> str:
-    return roles.time.sql.removeprefix("CAST(date_trunc('month', ").removesuffix(") AS DATE)")
-
-
 def _begun_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] | None:
     """First day, first day covered and rows of a first month that the file does not hold from its beginning on.
 
     Weeks that are divided by their days leave the days before the first one without a number.
     """
     row = engine.row(
-        f"WITH dates AS (SELECT {_date(roles)} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT"
+        f"WITH dates AS (SELECT {roles.time.day} AS d FROM data), days AS (SELECT DISTINCT d FROM dates WHERE d IS NOT"
         " NULL), months AS (SELECT min(d) AS d FROM days GROUP BY year(d), month(d)) SELECT min(d) AS first, (SELECT"
         " median(gap) FROM (SELECT d - lag(d) OVER (ORDER BY d) AS gap FROM days)) AS gap, (SELECT median(day(d)) FROM"
         " months) AS usual_day, (SELECT count(*) FROM months) AS months, count_if(date_trunc('month', d) = (SELECT"

@@ -229,6 +229,8 @@ class Overview:
         total = self.found.amount("total_all", row["total"], "everything", exactly=True)
         every = "All {rows} rows" if row["rows"] == self.profile.rows else "The {rows} rows in use"
         template = f"{every} together hold a total of {{total}} over {{n}} {self._unit(row)}, {start} to {end}."
+        if self.profile.roles.measure.shared:
+            template += " A week in two months is shared out by its days, so amounts of months and years are rounded."
         return [say(template, rows=rows, total=total, n=periods)]
 
     def _unit(self, row: Row) -> str:
@@ -284,7 +286,8 @@ class Overview:
         return texts
 
     def _table(self) -> None:
-        rounded = not self.profile.roles.measure.whole and max(abs(row["total"]) for row in self.sizes) >= 10_000
+        measure, most = self.profile.roles.measure, max(abs(row["total"]) for row in self.sizes)
+        rounded = measure.shared or (not measure.whole and most >= 10_000)
         exact = [
             self.found.amount(f"exact_{row['frame']}", row["total"], "size", exactly=True).text for row in self.sizes
         ]
@@ -381,8 +384,9 @@ class Overview:
             )
         )
         alt = (
-            f"Line chart of {len(rows)} months: {title}; the mean went from {words.amount(first['mean'], True)} to"
-            f" {words.amount(last['mean'], True)}."
+            f"Line chart of {len(rows)} months: {title}; the mean went from"
+            f" {words.amount(first['mean'], not measure.shared, 0)} to"
+            f" {words.amount(last['mean'], not measure.shared, 0)}."
         )
         cells = [
             [

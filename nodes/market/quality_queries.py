@@ -25,7 +25,7 @@ def queries(profile: Profile) -> dict[str, str]:
         "twins": _twins(roles),
         "given_share": _given_share(roles),
         "totals": _totals(roles),
-        "holes": holes.QUERY.format(**holes.values(roles.measure.whole)),
+        "holes": holes.QUERY.format(**holes.values(roles.measure.whole or roles.measure.shared)),
         "parts": constant_parts.query(profile),
         **{f"panel_{key}": panel.query(profile, start) for key, start in panel.pairs(profile).items()},
     }

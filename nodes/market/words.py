@@ -82,11 +82,6 @@ def rounded(value: float, digits: int = 3, most_places: int = 12) -> str:
     return number(value, max(places, 0))
 
 
-def short(value: float, whole: bool) -> str:
-    """A label in a chart: 154.6 thousand is written 154.6 there, its axis says thousands."""
-    return exact(value, whole) if abs(value) < 10_000 else number(value)
-
-
 def percent(value: float, *, plus: bool = False) -> str:
     """One decimal and a no-break space; changes above 999 % as a multiple."""
     if value > 999:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -203,6 +204,31 @@ async def test_years_of_weeks_become_months_by_their_days(read: Any) -> None:
     assert found.total("2011-01-01") == pytest.approx(20 * sum(day.year == 2011 for day in days))
     assert found.value("market_overview.total_all") == pytest.approx(2 * 70 * len(mondays))
     assert found.why["week"].endswith("a week in two months is divided by its days†")
+
+
+async def test_whole_numbers_of_weeks_shared_between_months_have_no_decimals(read: Any) -> None:
+    mondays = [dt.date(2010, 1, 4) + dt.timedelta(7 * i) for i in range(52 * 3)]
+    found = await read("date,make,units", [(day, n, 31 + i) for day in mondays for i, n in enumerate("AB")], only=())
+    days = [day + dt.timedelta(i) for day in mondays for i in range(7)]
+    assert found.total("2011-01-01") == pytest.approx((31 + 32) / 7 * sum(day.year == 2011 for day in days))  # 3,285
+    assert found.total("2012-01-01") == pytest.approx(63 / 7 * 365)  # to 30 December, a Sunday
+    amounts = [
+        fact for name, fact in facts(found.results).items() if re.search(r"\.(total|exact|last|added)[_/]", name)
+    ]
+    assert len(amounts) > 5
+    assert not any("." in fact.text for fact in amounts)
+    assert "A week in two months is shared out by its days" in text_of(found.results, "market_overview")
+
+
+@pytest.mark.parametrize("step", [1, 7], ids=["days", "weeks"])
+async def test_a_stock_by_days_or_weeks_is_averaged_within_its_months(read: Any, step: int) -> None:
+    dates = [dt.date(2018, 1, 1) + dt.timedelta(i) for i in range(0, 3 * 365, step)]  # 2018 begins on a Monday
+    other = [(day + dt.timedelta(1), "C", 8) for day in dates if day.day < 8]  # reports on other days than the others
+    beds = [(day, ward, 40 + day.year - 2018 if ward == "A" else 60) for day in dates for ward in "AB"]
+    found = await read("date,ward,beds", beds + other)
+    assert found.profile.roles.measure.kind == "stock"
+    assert [found.total(f"{year}-01-01") for year in (2018, 2019, 2020)] == pytest.approx([108, 109, 110])
+    assert found.share("A") == pytest.approx(100 * 42 / 110)
 
 
 async def test_all_first_of_january_are_years(read: Any) -> None:
