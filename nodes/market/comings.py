@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from holdfast.nodes.market import words
@@ -12,70 +14,101 @@ from holdfast.nodes.report.document import Fact, Span
 
 LEAST_UNSEEN = 3  # usual periods without an amount, from which on it is said; our own convention
 LEAST_SHARE = 0.1  # percent, for an entry or an exit to be named; our own convention
+LEAST_TOLD = 1.0  # percent of one of the last two complete periods, for who was last seen to be a finding; our own
 
 
-def _last_seen(of: Shares, presence: dict[str, Row]) -> list[list[Span]]:
+@dataclass(frozen=True, slots=True)
+class Unseen:
     """Who is in the last complete frame and has not been seen since for three of its usual periods."""
-    grain = of.profile.roles.time.grain
-    now, sentences = number_of(of.profile.last, grain), []
-    for standing in of.standings:
-        if standing.last == 0 or standing.share_last < LEAST_SHARE or standing.name not in presence:
-            continue
-        row = presence[standing.name]
-        day, last = row["last"], number_of(row["last"], grain)
-        usual = max((last - number_of(row["first"], grain)) / max(row["n"] - 1, 1), 1)
-        if (since := now - last) < LEAST_UNSEEN * usual:
-            continue
-        periods = of.found.count(f"unseen/{standing.name}", since, "presence", f"{grain}s after its last")
-        text = f"{{name}} was last seen in {words.period(day, grain)}: none in the {{n}} {grain}s since."
-        sentences.append(say(text, name=standing.name, n=periods))
-    return sentences[:3]
+
+    standing: Standing
+    last: str  # the day of its last period
+    since: int  # periods without it
+    missed: int  # periods that it lacked before
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was never absent as long before."""
+        return self.missed < self.since
 
 
 def write_comings(of: Shares) -> dict[str, Any]:
-    """A paragraph on entries and exits, and beside it the first three of each."""
+    """A paragraph on who was last seen, entries and exits, and beside it the first of each."""
     presence = {row["entity"]: row for row in of.found.rows("presence")}
-    grain = of.profile.roles.time.grain
+    unseen = find_unseen(of, presence)
     entered = [s for s in of.standings if s.first == 0 and s.share_last >= LEAST_SHARE]
     gone = sorted(
         (s for s in of.standings if s.last == 0 and s.share_first >= LEAST_SHARE), key=lambda s: -s.share_first
     )
-    sentences = [*_last_seen(of, presence)]
+    sentences = [_last_seen(of, one) for one in unseen[:3]]
+    least = f"at least {LEAST_SHARE}{words.NBSP}%"
     if entered:
-        items = _items(
-            of, entered[:6], "last", "first", lambda s: words.period(presence[s.name]["first"], grain, brief=True)
-        )
-        sentences.append(
-            say(
-                f"Not there in {of.first} and at least {LEAST_SHARE}{words.NBSP}% of {of.last}: {items[0]}.",
-                **items[1],
-            )
-        )
+        listed, facts = _items(of, entered[:6], "last", lambda s: f"first seen {_when(of, presence[s.name]['first'])}")
+        sentences.append(say(f"Not there in {of.first} and {least} of {of.last}: {listed}.", **facts))
     if gone:
-        items = _items(
-            of, gone[:6], "first", "last", lambda s: words.period(presence[s.name]["last"], grain, brief=True)
-        )
-        sentences.append(
-            say(
-                f"There in {of.first} with at least {LEAST_SHARE}{words.NBSP}%, gone by {of.last}: {items[0]}.",
-                **items[1],
-            )
-        )
+        listed, facts = _items(of, gone[:6], "first", lambda s: f"last seen {_when(of, presence[s.name]['last'])}")
+        sentences.append(say(f"There in {of.first} with {least}, gone by {of.last}: {listed}.", **facts))
     if sentences:
-        sentences.append(say("Missing from the file need not mean that it left the market."))
+        left = "it left the market" if of.rivals else "it is gone"
+        sentences.append(say(f"Missing from the file need not mean that {left}."))
         of.found.paragraph(sentences)
     return {
+        "unseen": [_told(of, one) for one in unseen if _weight(of, one.standing) >= LEAST_TOLD][:1],
         "entrants": [{"name": s.name, "since": presence[s.name]["first"]} for s in entered[:3]],
         "exits": [{"name": s.name, "until": presence[s.name]["last"]} for s in gone[:3]],
     }
 
 
+def find_unseen(of: Shares, presence: dict[str, Row]) -> list[Unseen]:
+    """Those not seen for a while, the largest first."""
+    grain = of.profile.roles.time.grain
+    now, found = number_of(of.profile.last, grain), []
+    for standing in of.standings:
+        if standing.last == 0 or standing.share_last < LEAST_SHARE or standing.name not in presence:
+            continue
+        row = presence[standing.name]
+        last, first = number_of(row["last"], grain), number_of(row["first"], grain)
+        usual = max((last - first) / max(row["n"] - 1, 1), 1)
+        if now - last >= LEAST_UNSEEN * usual:
+            found.append(Unseen(standing, row["last"], now - last, last - first + 1 - row["n"]))
+    return sorted(found, key=lambda one: (-_weight(of, one.standing), one.standing.name))
+
+
+def _before(of: Shares, standing: Standing) -> float:
+    """Its share of the complete frame before the last, in percent."""
+    return of.cells[of.frames[-2]].get(standing.name, (0.0, 0.0))[1]
+
+
+def _weight(of: Shares, standing: Standing) -> float:
+    return max(standing.share_last, _before(of, standing))
+
+
+def _when(of: Shares, day: str) -> str:
+    return words.period(day, of.profile.roles.time.grain, brief=True)
+
+
+def _last_seen(of: Shares, one: Unseen) -> list[Span]:
+    grain, name = of.profile.roles.time.grain, one.standing.name
+    periods = of.found.count(f"unseen/{name}", one.since, "presence", f"{grain}s after its last")
+    text = f"{{name}} was last seen in {words.period(one.last, grain)}: none in the {{n}} {grain}s since."
+    return say(text, name=name, n=periods)
+
+
+def _told(of: Shares, one: Unseen) -> dict[str, Any]:
+    """What the summary says of it, with the share it had before."""
+    name, frame = one.standing.name, of.name_of(of.frames[-2])
+    of.share(one.standing)
+    of.found.percent(f"share_before/{name}", _before(of, one.standing), "shares", f"of {frame}")
+    return {"name": name, "last": one.last, "holds": one.holds, "share": _weight(of, one.standing)}
+
+
 def _items(
-    of: Shares, standings: list[Standing], which: str, seen: str, when: Any
+    of: Shares, standings: list[Standing], which: str, seen: Callable[[Standing], str]
 ) -> tuple[str, dict[str, Fact | str]]:
+    """Names with their share and when each was seen, and the facts for the places."""
     facts: dict[str, Fact | str] = {}
     parts = []
     for i, standing in enumerate(standings):
         facts |= {f"n{i}": standing.name, f"s{i}": of.share(standing, at_start=which == "first")}
-        parts.append(f"{{n{i}}} ({{s{i}}}, {seen} seen {when(standing)})")
+        parts.append(f"{{n{i}}} ({{s{i}}}, {seen(standing)})")
     return words.listed(parts), facts

@@ -125,21 +125,13 @@ class Comparison(Shares):
         result = [say(template + ".", **facts)]
         if len(self.frames) > 1:
             old = max(self.standings, key=lambda s: (s.share_first, s.name))
+            share, name = self.share(old, at_start=True), old.name
             if old is leader:
-                result.append(
-                    say(
-                        f"It was also the largest in {self.first}, with {{share}}.",
-                        share=self.share(old, at_start=True),
-                    )
-                )
+                result.append(say(f"It was also the largest in {self.first}, with {{share}}.", share=share))
+            elif old.share_first - leader.share_first < LEAST_MOVE:
+                result.append(say(f"In {self.first} it was level with {{name}} ({{share}}).", name=name, share=share))
             else:
-                result.append(
-                    say(
-                        f"In {self.first} {{name}} was the largest, with {{share}}.",
-                        name=old.name,
-                        share=self.share(old, at_start=True),
-                    )
-                )
+                result.append(say(f"In {self.first} {{name}} was the largest, with {{share}}.", name=name, share=share))
         return result
 
     def _number(self) -> list[list[Span]]:
@@ -261,15 +253,19 @@ class Comparison(Shares):
         }
 
     def _split(self, standing: Standing) -> dict[str, float]:
-        """How much of the change in amount came with the market and how much from share, with their signs."""
+        """How much of the change in amount came with the market and how much from share, with their signs.
+
+        Of who had nothing at the start nothing can have come with the market: then only the change is stated.
+        """
         first, last = (
             sum(value for value, _ in self.cells[frame].values()) for frame in (self.frames[0], self.frames[-1])
         )
+        change = abs(standing.last - standing.first)
+        self.found.amount(f"added/{standing.name}", change, "shares", "last less first, without sign")
+        if not standing.first:
+            return {}
         split = formulas.split_change(standing.first, standing.last, first, last)
         if split:
-            self.found.amount(
-                f"added/{standing.name}", abs(standing.last - standing.first), "shares", "last less first, without sign"
-            )
             rounded = round if self.profile.roles.measure.whole else float
             self.found.amount(
                 f"by_market/{standing.name}",

@@ -42,7 +42,13 @@ FORMULAS_OF_AMOUNTS = [
             " with values of zero or below differences take the place of logarithms"
         ),
     ),
-    ("Entry and exit", "none in the first complete period and at least 0.1 % in the last†, and the reverse"),
+    (
+        "Entry and exit",
+        (
+            "none in the first complete period and at least 0.1 % in the last†, and the reverse; last seen: none for"
+            " three of its usual periods†, in the summary from 1 % of one of the last two complete periods on†"
+        ),
+    ),
     (
         "Order of the advice",
         (

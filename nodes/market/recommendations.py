@@ -17,7 +17,7 @@ from holdfast.nodes.market.panel_findings import fix_panel
 from holdfast.nodes.market.prose import Prose, compose, ground_of, sections_in, text_of
 from holdfast.nodes.models.prompting import prompt
 from holdfast.nodes.registry import NoParams, task_type
-from holdfast.nodes.report.document import Bullet, Bullets, Fact, Heading, Paragraph, Section
+from holdfast.nodes.report.document import Bullet, Bullets, Fact, Heading, Paragraph, Section, Span
 
 MOST = 6
 SLOW, LARGE_MOVE, STUDIED_MOVE, DEPENDENT_SHARE = 3.0, 2.0, 0.5, 40.0
@@ -96,31 +96,43 @@ def _study_gainer(known: Known) -> Advice | None:
     mover = next(iter(competition.get("gainers") or []), None)
     if not mover or known.profile.harm:
         return None
-    split, move = competition.get("splits", {}).get(mover) or {}, known.number(f"competitor_analysis.move/{mover}")
+    move = known.number(f"competitor_analysis.move/{mover}")
+    because = _gained_how(known, mover)
+    if because is None or move is None or move < STUDIED_MOVE:
+        return None
+    return Advice(
+        f"Incumbent and entrant: find out how {mover} did it" if _company(known) else f"Planner: look at {mover} first",
+        because,
+        f"the largest gainer gained at least {STUDIED_MOVE} points†, "
+        + ("more by share than with the market" if competition.get("splits", {}).get(mover) else "from none"),
+        "a year in which it loses share",
+        known.confidence("moves"),
+        size=move,
+    )
+
+
+def _gained_how(known: Known, mover: str) -> list[Span] | None:
+    """What the gain is made of; None if it came with the market.  Of an entrant that cannot be told apart."""
+    split = known.beside("competition").get("splits", {}).get(mover) or {}
+    first, last = (words.period(known.profile.frames[i], known.profile.frame) for i in (0, -1))
+    if not split:
+        added = known.facts(added=f"competitor_analysis.added/{mover}")
+        text = (
+            f"It had nothing in {first} and {{added}} in {last}: what came with the whole and what from a larger share"
+            " cannot be told apart."
+        )
+        return say(text, **added) if added else None
     facts = known.facts(
         added=f"competitor_analysis.added/{mover}",
         share=f"competitor_analysis.by_share/{mover}",
         market=f"competitor_analysis.by_market/{mover}",
     )
-    if facts is None or not split or move is None or move < STUDIED_MOVE or split["share"] <= split["market"]:
+    if facts is None or split["share"] <= split["market"]:
         return None
-    advice = (
-        f"Incumbent and entrant: find out how {mover} did it" if _company(known) else f"Planner: look at {mover} first"
-    )
-    first, last = (words.period(known.profile.frames[i], known.profile.frame) for i in (0, -1))
     verb = "rose" if split["share"] + split["market"] >= 0 else "fell"
     whole = "{market} with the whole" if split["market"] >= 0 else "less {market} with the shrinking whole"
-    because = say(
-        f"Its amount {verb} by {{added}} from {first} to {last}: {{share}} from a larger share, {whole}.",
-        **facts,
-    )
-    return Advice(
-        advice,
-        because,
-        f"the largest gainer gained at least {STUDIED_MOVE} points†, more by share than with the market",
-        "a year in which it loses share",
-        known.confidence("moves"),
-        size=move,
+    return say(
+        f"Its amount {verb} by {{added}} from {first} to {last}: {{share}} from a larger share, {whole}.", **facts
     )
 
 

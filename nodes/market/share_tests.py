@@ -25,6 +25,8 @@ def of_shares(of: Shares, names: Mapping[str, Any]) -> dict[str, Any]:
         found["moves"] = ("Gains and losses of share", _moves_hold(of, names["gainers"][0], names["losers"][0]))
     if names.get("entrants") or names.get("exits"):
         found["entry"] = ("Entries and exits", _entries_hold(of, names))
+    if unseen := names.get("unseen"):
+        found["unseen"] = ("Not seen any more", unseen[0]["holds"])
     if crossings := names.get("overtaking"):
         found["overtaking"] = ("Overtaking", _overtaking_holds(of, crossings[0]))
     if crossing := names.get("crossing"):
@@ -48,6 +50,8 @@ def _spoken_of(of: Shares, names: Mapping[str, Any], key: str) -> list[str]:
         return [*names["gainers"][:1], *names["losers"][:1]]
     if key == "entry":
         return [one["name"] for side in ("entrants", "exits") for one in (names.get(side) or [])[:1]]
+    if key == "unseen":
+        return [names[key][0]["name"]]
     if key == "overtaking":
         return [names[key][0]["upper"], names[key][0]["lower"]]
     if key == "crossing":

@@ -122,8 +122,10 @@ def _concentration(known: Known) -> Finding | None:
 
 
 def _entry(known: Known) -> Finding | None:
-    """The largest entrant and the largest exit, where one counts."""
+    """The largest entrant and the largest exit, where one counts; who was last seen lately, if that was larger."""
     competition, profile = known.beside("competition"), known.profile
+    if unseen := _unseen(known):
+        return unseen
     start, last = (words.period(profile.frames[i], profile.frame) for i in (0, -1)) if profile.frames else ("", "")
     entrants, exits = competition.get("entrants") or [], competition.get("exits") or []
     parts: list[str] = []
@@ -138,6 +140,31 @@ def _entry(known: Known) -> Finding | None:
     if not parts:
         return None
     return say(" ".join([*parts, "Absent from the file need not mean gone."]), **facts), known.confidence("entry")
+
+
+def _unseen(known: Known) -> Finding | None:
+    """Who left lately; none if an entrant or an exit has a larger share."""
+    competition, profile = known.beside("competition"), known.profile
+    one = next(iter(competition.get("unseen") or []), None)
+    if one is None:
+        return None
+    others = [("share_last", side) for side in competition.get("entrants") or []]
+    others += [("share_first", side) for side in competition.get("exits") or []]
+    shares = [known.number(f"competitor_analysis.{key}/{side['name']}") or 0.0 for key, side in others]
+    facts = known.facts(
+        n=f"competitor_analysis.unseen/{one['name']}",
+        before=f"competitor_analysis.share_before/{one['name']}",
+        share=f"competitor_analysis.share_last/{one['name']}",
+    )
+    if facts is None or one["share"] < max(shares, default=0.0):
+        return None
+    grain = profile.roles.time.grain
+    start, last = (words.period(profile.frames[i], profile.frame) for i in (-2, -1))
+    template = (
+        f"**{{name}} was last seen in {words.period(one['last'], grain)}: none in the {{n}} {grain}s since.** It had"
+        f" {{before}} of {start} and {{share}} of {last}. Absent from the file need not mean gone."
+    )
+    return say(template, name=one["name"], **facts), known.confidence("unseen")
 
 
 def _overtaking(known: Known) -> Finding | None:

@@ -99,3 +99,50 @@ async def test_a_level_with_one_value_for_each_name_and_period_is_no_mean(tmp_pa
     found = await run_analyses(tmp_path, [write(tmp_path / "data.csv", "year,city,level_index\n" + rows)])
     assert "mean over" not in text_of(found, "market_overview")
     assert found["profile_data"]["parts"] == {}
+
+
+async def monthly(tmp_path: Path, amount: Callable[[str, int], int]) -> Results:
+    """Five years of months with four brands; no row where the amount is zero."""
+    rows = [(i, name, v) for i in range(60) for name in "ABCD" if (v := amount(name, i))]
+    text = "date,brand,units_sold\n" + "".join(f"{2010 + i // 12}-{i % 12 + 1:02d}-01,{n},{v}\n" for i, n, v in rows)
+    return await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)])
+
+
+async def test_who_was_last_seen_lately_is_a_finding_of_the_summary_if_it_was_large(tmp_path: Path) -> None:
+    found = await monthly(tmp_path, lambda n, i: 0 if n == "B" and i > 50 else 100 + i % 5)
+    told = "B was last seen in March 2014: none in the 9 months since."
+    # 3 of its 12 months against 12 of each of three others: about 3 in 39 of 2014, a quarter of 2013
+    assert facts(found)["competitor_analysis.share_before/B"].value == pytest.approx(25)
+    summary = text_of(found, "executive_summary")
+    assert told in summary
+    assert "It had 25.0\u00a0% of 2013 and 7.7\u00a0% of 2014." in summary
+    assert found["competitor_analysis"]["tests"]["unseen"]["holds"]
+
+
+async def test_who_was_last_seen_and_was_small_is_told_in_the_text_alone(tmp_path: Path) -> None:
+    found = await monthly(tmp_path, lambda n, i: (0 if i > 50 else 2) if n == "B" else 100 + i % 5)
+    told = "B was last seen in March 2014"
+    assert told in text_of(found, "competitor_analysis")
+    assert told not in text_of(found, "executive_summary")
+
+
+async def test_who_led_level_with_another_at_the_start_is_said_to_be_level(tmp_path: Path) -> None:
+    found = await monthly(tmp_path, lambda n, i: 100 + (n == "A") * (i // 12))
+    said = text_of(found, "competitor_analysis")
+    assert "In 2010 it was level with D (25.0\u00a0%)." in said
+    assert "D was the largest" not in said
+
+
+async def test_who_is_away_as_long_each_year_is_not_surely_gone(tmp_path: Path) -> None:
+    found = await monthly(tmp_path, lambda n, i: 0 if n == "B" and (i % 12 > 6 or i > 50) else 100 + i % 5)
+    assert not found["competitor_analysis"]["tests"]["unseen"]["holds"]
+
+
+async def test_of_an_entrant_nothing_is_said_to_have_come_with_the_whole(tmp_path: Path) -> None:
+    found = await monthly(tmp_path, lambda n, i: 0 if n == "D" and i < 12 else 100)
+    assert facts(found)["competitor_analysis.added/D"].value == 1200
+    assert not [name for name in facts(found) if "by_market/D" in name or "by_share/D" in name]
+    advice = text_of(found, "recommendations")
+    assert "It had nothing in 2010 and 1,200" in advice
+    assert "what came with the whole and what from a larger share cannot be told apart" in advice
+    assert "with the whole." not in advice
