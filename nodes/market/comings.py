@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.nodes.data.models import Grain
 from holdfast.nodes.market import words
 from holdfast.nodes.market.findings import Row, say
 from holdfast.nodes.market.series import number_of
@@ -41,6 +42,12 @@ def write_comings(of: Shares) -> dict[str, Any]:
         (s for s in of.standings if s.last == 0 and s.share_first >= LEAST_SHARE), key=lambda s: -s.share_first
     )
     sentences = [_last_seen(of, one) for one in unseen[:3]]
+    begun = find_begun(of)
+    if shown := [s for s in of.standings if s.name in begun][:3]:
+        listed, facts = _items(of, shown, "first", lambda s: f"first seen {_when(of, begun[s.name])}")
+        sentences.append(
+            say(f"Came only within {of.first}, so that its share then is that of a part: {listed}.", **facts)
+        )
     least = f"at least {LEAST_SHARE}{words.NBSP}%"
     if entered:
         listed, facts = _items(of, entered[:6], "last", lambda s: f"first seen {_when(of, presence[s.name]['first'])}")
@@ -54,9 +61,30 @@ def write_comings(of: Shares) -> dict[str, Any]:
         of.found.paragraph(sentences)
     return {
         "unseen": [_told(of, one) for one in unseen if _weight(of, one.standing) >= LEAST_TOLD][:1],
+        "begun": begun,
         "entrants": [{"name": s.name, "since": presence[s.name]["first"]} for s in entered[:3]],
         "exits": [{"name": s.name, "until": presence[s.name]["last"]} for s in gone[:3]],
     }
+
+
+def find_begun(of: Shares) -> dict[str, str]:
+    """Who came only within the first complete frame, with the day, so that what it had then is no basis of growth."""
+    grain, found = of.profile.roles.time.grain, {}
+    presence = {row["entity"]: row for row in of.found.rows("presence")}
+    start = number_of(of.frames[0], grain)
+    for standing in of.standings:
+        row = presence.get(standing.name)
+        if row is None or standing.first == 0 or standing.share_first < LEAST_SHARE:
+            continue
+        if number_of(row["first"], grain) - start >= LEAST_UNSEEN * _usual(row, grain):
+            found[standing.name] = str(row["first"])
+    return found
+
+
+def _usual(row: Row, grain: Grain) -> float:
+    """Periods from one amount to the next, on average."""
+    last, first = number_of(row["last"], grain), number_of(row["first"], grain)
+    return max((last - first) / max(int(row["n"]) - 1, 1), 1.0)
 
 
 def find_unseen(of: Shares, presence: dict[str, Row]) -> list[Unseen]:
@@ -68,8 +96,7 @@ def find_unseen(of: Shares, presence: dict[str, Row]) -> list[Unseen]:
             continue
         row = presence[standing.name]
         last, first = number_of(row["last"], grain), number_of(row["first"], grain)
-        usual = max((last - first) / max(row["n"] - 1, 1), 1)
-        if now - last >= LEAST_UNSEEN * usual:
+        if now - last >= LEAST_UNSEEN * _usual(row, grain):
             found.append(Unseen(standing, row["last"], now - last, last - first + 1 - row["n"]))
     return sorted(found, key=lambda one: (-_weight(of, one.standing), one.standing.name))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.engine import MADE_WITH
-from holdfast.nodes.data.models import Profile
+from holdfast.nodes.data.models import Entity, Profile
 from holdfast.nodes.market import (
     comings,
     competitor_charts,
@@ -80,6 +80,10 @@ def title_for(profile: Profile) -> str:
 
 class Comparison(Shares):
     """The text and the table of the section for amounts that can be summed."""
+
+    def __init__(self, found: Findings, entity: Entity) -> None:
+        super().__init__(found, entity)
+        self.begun = comings.find_begun(self) if len(self.frames) > 1 else {}
 
     def write(self) -> dict[str, Any]:
         """Text, table and charts, and beside the section the names that other subtasks speak of."""
@@ -255,14 +259,14 @@ class Comparison(Shares):
     def _split(self, standing: Standing) -> dict[str, float]:
         """How much of the change in amount came with the market and how much from share, with their signs.
 
-        Of who had nothing at the start nothing can have come with the market: then only the change is stated.
+        Of who was not there from the start nothing can be said to have come with the market: then only the change is.
         """
         first, last = (
             sum(value for value, _ in self.cells[frame].values()) for frame in (self.frames[0], self.frames[-1])
         )
         change = abs(standing.last - standing.first)
         self.found.amount(f"added/{standing.name}", change, "shares", "last less first, without sign")
-        if not standing.first:
+        if not standing.first or standing.name in self.begun:
             return {}
         split = formulas.split_change(standing.first, standing.last, first, last)
         if split:
@@ -280,7 +284,8 @@ class Comparison(Shares):
 
     def _growth(self, standing: Standing) -> str:
         years = dt.date.fromisoformat(self.frames[-1]).year - dt.date.fromisoformat(self.frames[0]).year
-        rate = formulas.cagr(standing.first, standing.last, years, len(self.frames)) if years >= 2 else None
+        known = years >= 2 and standing.name not in self.begun
+        rate = formulas.cagr(standing.first, standing.last, years, len(self.frames)) if known else None
         return (
             "n/a"
             if rate is None

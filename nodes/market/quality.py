@@ -185,11 +185,11 @@ class Quality:
                 )
             elif part:
                 held = words.months_of(part.first, part.last, grain)
-                effect = (
-                    "no yearly figure is given"
-                    if self.roles.measure.kind == "intensive"
-                    else "compared with the same part of the year before"
-                )
+                effect = "no yearly figure is given"
+                if self.roles.measure.kind != "intensive":
+                    late = part is self.window.partial_last
+                    begin = words.period(self.profile.frames[0], self.profile.frame)
+                    effect = "compared with the same part of the year before" if late else f"these begin in {begin}"
                 lines.append(
                     (
                         f"{part.year} is incomplete: {held}",
@@ -323,7 +323,7 @@ class Quality:
             return "nothing is above zero"
         part = 100 * row["below"] / row["above"]
         share = self.found.fact("negative_share", part, "percent", _small_percent(part), "negative").text
-        return f"lower the amount by {share}; may be returns or corrections"
+        return f"lower the amount by {share}; may be returns, losses or corrections"
 
     def _twins(self) -> list[Line]:
         entity = self.roles.entity

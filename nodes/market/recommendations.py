@@ -104,7 +104,7 @@ def _study_gainer(known: Known) -> Advice | None:
         f"Incumbent and entrant: find out how {mover} did it" if _company(known) else f"Planner: look at {mover} first",
         because,
         f"the largest gainer gained at least {STUDIED_MOVE} points†, "
-        + ("more by share than with the market" if competition.get("splits", {}).get(mover) else "from none"),
+        + ("more by share than with the whole" if competition.get("splits", {}).get(mover) else "and came late"),
         "a year in which it loses share",
         known.confidence("moves"),
         size=move,
@@ -113,15 +113,22 @@ def _study_gainer(known: Known) -> Advice | None:
 
 def _gained_how(known: Known, mover: str) -> list[Span] | None:
     """What the gain is made of; None if it came with the market.  Of an entrant that cannot be told apart."""
-    split = known.beside("competition").get("splits", {}).get(mover) or {}
+    competition = known.beside("competition")
+    split = competition.get("splits", {}).get(mover) or {}
     first, last = (words.period(known.profile.frames[i], known.profile.frame) for i in (0, -1))
     if not split:
-        added = known.facts(added=f"competitor_analysis.added/{mover}")
-        text = (
-            f"It had nothing in {first} and {{added}} in {last}: what came with the whole and what from a larger share"
-            " cannot be told apart."
+        since = {one["name"]: one["since"] for one in competition.get("entrants") or []} | (
+            competition.get("begun") or {}
         )
-        return say(text, **added) if added else None
+        added = known.facts(added=f"competitor_analysis.added/{mover}")
+        if mover not in since or not added:
+            return None
+        when = words.period(since[mover], known.profile.roles.time.grain)
+        text = (
+            f"It came in {when}. Its amount rose by {{added}} from {first} to {last}; what came with the whole and what"
+            " from a larger share cannot be told apart."
+        )
+        return say(text, **added)
     facts = known.facts(
         added=f"competitor_analysis.added/{mover}",
         share=f"competitor_analysis.by_share/{mover}",

@@ -90,7 +90,9 @@ def _moves(known: Known) -> Finding | None:
         f"**{{up}} gained the most share since {start}, {{down}} lost the most.** {{up}} gained {{up_move}} points to"
         " {up_share}; {down} lost {down_move} points to {down_share}."
     )
-    if not profile.harm:
+    if since := (competition.get("begun") or {}).get(up):
+        template += f" {{up}} came only in {words.period(since, profile.roles.time.grain)}."
+    elif not profile.harm:
         template += (
             " Measure yourself by the gainers, not by the whole."
             if profile.roles.entity.company

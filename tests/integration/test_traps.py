@@ -645,7 +645,7 @@ async def test_growth_does_not_start_from_zero(read: Any) -> None:
 async def test_negative_amounts_are_counted_and_give_no_shares(read: Any) -> None:
     found = await read("year,make,units", yearly({"A": 100, "B": 50, "Returns": -20}))
     assert found.value("market_overview.total_last") == 130
-    lowered = "lower the amount by 13.3\u00a0%; may be returns or corrections"  # 20 of 150 a year
+    lowered = "lower the amount by 13.3\u00a0%; may be returns, losses or corrections"  # 20 of 150 a year
     assert f"Negative “units” | 10 rows | kept | {lowered}" in found.quality
     assert not any("share" in name or "hhi" in name for name in facts(found.results) if name.startswith("comp"))
     assert "without negative amounts, so there are no shares" in found.shares

@@ -143,6 +143,27 @@ async def test_of_an_entrant_nothing_is_said_to_have_come_with_the_whole(tmp_pat
     assert facts(found)["competitor_analysis.added/D"].value == 1200
     assert not [name for name in facts(found) if "by_market/D" in name or "by_share/D" in name]
     advice = text_of(found, "recommendations")
-    assert "It had nothing in 2010 and 1,200" in advice
+    assert "It came in January 2011. Its amount rose by 1,200" in advice
     assert "what came with the whole and what from a larger share cannot be told apart" in advice
     assert "with the whole." not in advice
+
+
+async def test_who_came_within_the_first_year_has_no_growth_from_it(tmp_path: Path) -> None:
+    found = await monthly(tmp_path, lambda n, i: 0 if n == "D" and i < 9 else 100)
+    stated = facts(found)
+    assert stated["competitor_analysis.share_first/D"].value == pytest.approx(100 * 3 / 39)
+    assert "competitor_analysis.cagr/D" not in stated
+    assert "competitor_analysis.cagr/A" in stated
+    assert "Came only within 2010, so that its share then is that of a part: D (7.7\u00a0%, first seen Oct 2010)." in (
+        text_of(found, "competitor_analysis")
+    )
+    assert "D came only in October 2010." in text_of(found, "executive_summary")
+    assert "what came with the whole and what from a larger share cannot be told" in text_of(found, "recommendations")
+
+
+async def test_a_first_year_incomplete_is_compared_with_nothing(tmp_path: Path) -> None:
+    found = await monthly(tmp_path, lambda n, i: 0 if i < 3 else 100)
+    assert (
+        "2010 is incomplete: April to December only | 9 of 12 months | left out of yearly figures | these begin in 2011"
+        in (text_of(found, "data_quality"))
+    )
