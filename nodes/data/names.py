@@ -19,7 +19,8 @@ _FLOW = {
     "kt", "barrels", "boxes", "purchases", "bookings", "nights", "cases", "permits", "starts", "cars", "vehicles",
     "pieces", "antall", "menge", "absatz", "umsatz", "ventes", "ventas", "cantidad", "produced", "generated",
     "shipped", "harvested", "catch", "landings", "wins", "profit", "profits", "income", "earnings", "cost", "costs",
-    "expenditure", "loss", "losses", "fees", "tickets", "admissions", "sålda", "försäljning", "salg", "verkauft",
+    "expenditure", "loss", "losses", "fees", "tickets", "admissions", "patients", "guests", "enrolments", "enrollments",
+    "discharges", "referrals", "appointments", "sålda", "försäljning", "salg", "verkauft",
     "anzahl", "stück", "vendidas", "produktion", "produksjon", "producción",
 }  # fmt: skip
 _STOCK = {
@@ -49,7 +50,8 @@ _INTENSIVE = {
     "close", "open", "high", "low", "nav", "humidity", "speed", "expectancy", "fertility", "mpg", "weight",
     "height", "age", "elevation", "concentration", "ppm", "pressure", "ph", "intensity", "probability",
     "rank", "level", "quality", "efficiency", "growth", "change", "delta", "celsius", "fahrenheit", "degrees",
-    "interest", "cpi", "inflation", "multiple", "max", "min",
+    "rent", "rents", "wage", "salary", "salaries", "fare", "fares", "tariff", "tariffs", "interest", "cpi",
+    "inflation", "multiple", "max", "min",
 }  # fmt: skip
 _COMPANY = {
     "make", "maker", "makes", "brand", "brands", "company", "companies", "manufacturer", "manufacturers",
@@ -68,7 +70,7 @@ _CATEGORY = {
     "source", "sources", "fuel", "type", "kind", "category", "product", "region", "country", "state", "province",
     "city", "county", "district", "site", "station", "series", "industry", "sector", "segment", "channel",
     "group", "class", "name", "item", "crop", "species", "continent", "area", "zone", "market", "store", "model",
-    "genre", "department", "division", "team", "variety", "sex", "gender",
+    "genre", "department", "division", "team", "variety", "sex", "gender", "plan", "tier", "ward",
 }  # fmt: skip
 _ID = {
     "id", "code", "zip", "zipcode", "postcode", "postal", "phone", "lat", "lon", "lng", "latitude", "longitude",
@@ -85,6 +87,7 @@ _COVERAGE = {  # places that report: a new one says that more is seen, not that 
     "plant", "plants", "sensor", "sensors", "meter", "meters", "gauge", "gauges", "school", "schools", "hospital",
     "hospitals", "clinic", "clinics", "pharmacy", "pharmacies", "farm", "farms", "port", "ports", "airport", "airports",
     "depot", "depots", "restaurant", "restaurants", "hotel", "hotels", "location", "locations", "country", "countries",
+    "ward", "wards",
     "county", "counties", "region", "regions", "state", "states", "province", "provinces", "city", "cities", "district",
     "districts", "municipality", "municipalities", "area", "areas", "zone", "zones", "respondent", "respondents",
 }  # fmt: skip
@@ -118,7 +121,12 @@ _COUNTED = {  # names of measures that say themselves what is counted
     "quantity", "qty", "count", "counts", "antall", "cantidad", "registered", "registrations", "deliveries",
     "shipments", "orders", "transactions", "visits", "visitors", "arrivals", "passengers", "trips", "rides", "births",
     "downloads", "purchases", "bookings", "nights", "permits", "starts", "cars", "vehicles", "pieces", "wins",
-    "bottles", "tickets", "admissions",
+    "bottles", "tickets", "admissions", "patients", "guests", "students", "enrolments", "enrollments", "appointments",
+}  # fmt: skip
+_PEOPLE = {  # amounts of people who are served: nobody stocks them, and nobody sells them
+    "admissions", "patients", "visits", "visitors", "arrivals", "passengers", "births", "guests", "students",
+    "enrolments", "enrollments", "applicants", "attendance", "trips", "rides", "riders", "nights", "referrals",
+    "discharges", "appointments", "calls",
 }  # fmt: skip
 _PIECES = {
     "units",
@@ -176,6 +184,11 @@ def says_nothing(name: str) -> bool:
 def counts_pieces(name: str) -> bool:
     """Whether the name says that things are counted, so that no money is meant."""
     return suggests(name, "counted") or bool(_PIECES & set(words(name)))
+
+
+def counts_people(name: str) -> bool:
+    """Whether the name says that people are counted who come to be served (patients, passengers)."""
+    return bool(_PEOPLE & set(words(name)))
 
 
 def unit_of(name: str) -> str:

@@ -10,6 +10,9 @@ from holdfast.nodes.data.models import Profile
 _MONEY = {"revenue", "turnover", "income", "profit", "spend", "spending", "expenditure", "earnings", "cost", "costs"}
 _EITHER = {"sales", "sale", "amount", "value", "umsatz", "ventes", "ventas"}  # money or pieces
 _VALUE = _MONEY | {"price", "prices", "margin", "usd", "eur", "dollars", "value"}
+_MOVES = {"movement", "movements", "event", "events", "entry", "transaction", "transactions"}  # of a stock
+_RECURRING = {"mrr", "arr", "recurring"}
+_PAYERS = {"customers", "subscribers", "accounts", "users", "seats", "licences", "licenses"}
 _PIECES = {"units", "unit", "quantity", "qty", "volume", "pieces", "orders", "litres", "liters", "tonnes", "tons"}
 _SOURCES = {"source", "fuel", "product", "item", "model", "crop", "series"}
 
@@ -35,6 +38,8 @@ def key_gap(profile: Profile) -> Gap | None:
     tokens = {word for column in profile.roles.columns for word in names.words(column.column)}
     own = set(names.words(measure.column))
     per = f" per {entity.noun}" if entity else ""
+    if measure.kind == "stock" and not (entity and entity.company):
+        return None if not own & _RECURRING or tokens & _PAYERS else _payers(per)
     if names.is_money(measure.unit) or own & _MONEY:
         return None if tokens & _PIECES else _pieces(per)
     if own & _EITHER and not measure.unit:
@@ -66,7 +71,15 @@ def _by_what_is_counted(profile: Profile) -> Gap | None:
             "the measure counts harm, and no column holds what is exposed to it",
             "how many were exposed",
         )
-    if measure.kind == "stock" and not (entity and entity.company):
+    if names.counts_people(measure.column):
+        return Gap(
+            "get what serves them next (places, staff, hours), to set use beside capacity",
+            "count people only: whether there was room for them cannot be seen in them.",
+            "the measure counts people who are served, and no column holds capacity",
+            "the capacity that served them",
+        )
+    moves = {word for column in profile.roles.columns for word in names.words(column.column)} & _MOVES
+    if measure.kind == "stock" and not (entity and entity.company) and not moves:
         return Gap(
             "get what came and what went next, beside the stock",
             "give a stock only: neither what came nor what went can be seen in them.",
@@ -74,6 +87,15 @@ def _by_what_is_counted(profile: Profile) -> Gap | None:
             "what came and what went",
         )
     return None
+
+
+def _payers(per: str) -> Gap:
+    return Gap(
+        f"get the number of customers{per} next",
+        "give money only: whether price or number of customers moved cannot be seen in them.",
+        "the measure is a recurring revenue, and no column holds who pays it",
+        "how many pay",
+    )
 
 
 def _pieces(per: str) -> Gap:

@@ -112,12 +112,12 @@ class Overview:
         self.found.fact("frame_last", self.when(last), "text", self.when(last), "size")
         self.found.fact("frame_first", self.when(first), "text", self.when(first), "size")
         came = ("averaged" if self.profile.per_frame > 1 else "was") if self.stock else "came to"
-        opening = say(
-            f"{{measure}} {came} {{total}} in {{when}}.",
-            measure=self.name,
-            total=self.total(last),
-            when=self.when(last),
-        )
+        places: dict[str, Fact | str] = {"measure": self.name, "total": self.total(last), "when": self.when(last)}
+        template = f"{{measure}} {came} {{total}} in {{when}}"
+        if panel.is_sample(self.profile) and self.profile.roles.panel and last["entities"] > 1:
+            template += f", added over the {{n}} {self.profile.roles.panel.many} in the file"
+            places["n"] = self.found.count("sample", last["entities"], "size", "with a row")
+        opening = say(template + ".", **places)
         if len(self.sizes) < 2:
             return [opening]
         return [opening, *self._growth(first, last), *self._extremes()]

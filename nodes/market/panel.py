@@ -46,6 +46,12 @@ def pairs(profile: Profile) -> dict[Which, str]:
     return {"last": profile.frames[-2], **({"first": profile.frames[0]} if len(profile.frames) > 2 else {})}
 
 
+def is_sample(profile: Profile) -> bool:
+    """Whether what is added is that of the places in the file, beside which there may be others."""
+    roles = profile.roles
+    return bool(roles.panel and roles.entity and roles.panel.column == roles.entity.column and not roles.entity.totals)
+
+
 def query(profile: Profile, start: str) -> str:
     """Both periods with the number that report, their total, and the total of those there in each sub-period."""
     roles, panel = profile.roles, profile.roles.panel

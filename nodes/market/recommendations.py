@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.nodes.context import TaskContext
+from holdfast.nodes.data import names
 from holdfast.nodes.market import formulas, gaps, recommendations_ahead, words
 from holdfast.nodes.market.advice import Advice, ordered
 from holdfast.nodes.market.findings import joined, say
@@ -143,6 +144,12 @@ def _gained_how(known: Known, mover: str) -> list[Span] | None:
     )
 
 
+def _traded(known: Known) -> bool:
+    """Whether the measure is of goods or money: of people, and of what is there at a time, nobody is the seller."""
+    measure = known.profile.roles.measure
+    return measure.kind != "stock" and not measure.guessed and not names.counts_people(measure.column)
+
+
 def _dependence(known: Known) -> Advice | None:
     hhi, leader = known.number("competitor_analysis.hhi_last"), known.beside("competition").get("leader", "")
     share = known.number(f"competitor_analysis.share_last/{leader}")
@@ -153,7 +160,7 @@ def _dependence(known: Known) -> Advice | None:
         or facts is None
         or (hhi <= formulas.HIGH_HHI and share <= DEPENDENT_SHARE)
         or known.profile.harm
-        or (known.profile.roles.measure.kind == "stock" and not _company(known))
+        or not (_company(known) or _traded(known))
     ):
         return None
     known.fact("competitor_analysis.hhi_limit")

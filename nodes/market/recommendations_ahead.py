@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.nodes.data import names
 from holdfast.nodes.market import formulas, words
 from holdfast.nodes.market.advice import Advice
 from holdfast.nodes.market.findings import say
@@ -20,27 +21,30 @@ def season(known: Known) -> Advice | None:
         swing="trends_analysis.season_swing",
     )
     strength = known.number("trends_analysis.strength")
-    if strength is None or facts is None or not parts or known.profile.harm:
+    idle = known.profile.harm or known.profile.roles.measure.kind == "stock"  # nobody stocks what is there anyway
+    if strength is None or facts is None or not parts or idle:
         return None
     because = say(
         f"{parts['best']} is {{above}} above the trend and {parts['worst']} {{below}} below, {{swing}} points of the"
         " index apart; the seasonal strength is {strength}.",
         **facts,
     )
-    strong = bool(parts["timed"])
-    timed = f"time stock for {parts['best']} and promotions for {parts['worst']}"
-    advice = timed if strong else "do not time stock by the season"
+    strong, people = bool(parts["timed"]), names.counts_people(known.profile.roles.measure.column)
+    who, what = ("Planner", "staff") if people else ("Supplier", "stock")
+    lull = "leave" if people else "promotions"
+    timed = f"time {what} for {parts['best']} and {lull} for {parts['worst']}"
+    advice = timed if strong else f"do not time {what} by the season"
     grain = known.profile.roles.time.grain
     points = f"{formulas.LEAST_SWING:.0f} points of the index between the highest and the lowest {grain}†"
     rule = f"seasonal strength of at least {formulas.STRONG} and at least {points}"
     changes = f"a strength below {formulas.STRONG} or fewer points"
     if not strong:
-        rule = f"stock is timed from a seasonal strength of {formulas.STRONG} on, with at least {points}"
+        rule = f"{what} is timed from a seasonal strength of {formulas.STRONG} on, with at least {points}"
         changes = (
             f"a strength of at least {formulas.STRONG}" if strength < formulas.STRONG else "a season that swings more"
         )
     swing = known.number("trends_analysis.best_above") or 0.0
-    return Advice(f"Supplier: {advice}", because, rule, changes, known.confidence("season"), swing if strong else 0.0)
+    return Advice(f"{who}: {advice}", because, rule, changes, known.confidence("season"), swing if strong else 0.0)
 
 
 def watch_date(known: Known) -> Advice | None:

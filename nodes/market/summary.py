@@ -11,7 +11,7 @@ from typing import Any
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data import names
 from holdfast.nodes.data.models import Profile
-from holdfast.nodes.market import gaps, words
+from holdfast.nodes.market import gaps, panel, words
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.known import Known
 from holdfast.nodes.market.panel_findings import headline
@@ -63,10 +63,13 @@ def cannot_tell(profile: Profile) -> list[str]:
     found = [column for column in columns if column not in profile.roles.time.columns]
     tokens = {word for column in found for word in names.words(column)}
     missing = [gap.missing] if (gap := gaps.key_gap(profile)) else []
+    if panel.is_sample(profile):
+        missing.append(f"{profile.roles.panel.many if profile.roles.panel else 'places'} that are not in the file")
     if not tokens & {"region", "country", "state", "county", "city", "area", "province"}:
         missing.append("regions")
+    people = names.counts_people(profile.roles.measure.column)
     if not profile.harm and profile.roles.measure.kind != "stock":
-        missing.append("who buys")
+        missing.append("who came" if people else "who buys")
     if profile.roles.entity and profile.roles.entity.company and profile.roles.measure.kind != "intensive":
         missing.append(f"who owns the {profile.roles.entity.plural}")
     if profile.roles.measure.kind == "intensive":

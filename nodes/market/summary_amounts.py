@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from holdfast.nodes.data import names
 from holdfast.nodes.market import words
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.known import Known
@@ -39,7 +40,12 @@ def _size(known: Known) -> Finding | None:
             template += ", and {growth} a year (CAGR) since {start}"
             facts |= {"growth": growth, "start": start}
         template += "."
-    template += _so_what_of_growth(known)
+    sample, panel = known.fact("market_overview.sample"), known.profile.roles.panel
+    if sample and panel:
+        template += f" Counted are the {{sample}} {panel.many} in the file, no others."
+        facts["sample"] = sample
+    else:
+        template += _so_what_of_growth(known)
     return say(template, **facts), known.confidence("size", *(("extremes",) if place else ()))
 
 
@@ -228,7 +234,11 @@ def _season(known: Known) -> Finding | None:
         " strength is {strength} on a scale from 0 to 1."
     )
     template += (
-        " Time stocks and staff by it."
+        (
+            " Time staff by it."
+            if names.counts_people(known.profile.roles.measure.column)
+            else " Time stocks and staff by it."
+        )
         if season["timed"] and not known.profile.harm
         else " It is steady but small: no reason to time stock by it."
         if season["word"] == "strong" and not season["timed"]

@@ -9,6 +9,8 @@ from holdfast.nodes.market.summary_amounts import Finding, Writer, basis, measur
 from holdfast.nodes.market.summary_outlook import level_outlook
 from holdfast.nodes.report.document import Fact
 
+SMALL_FALL = 5.0  # percent, below which the deepest fall is told as a small one; our own convention
+
 
 def _level_change(known: Known) -> Finding | None:
     best = known.level_name("best")
@@ -99,6 +101,17 @@ def _level_fall(known: Known) -> Finding | None:
     ), known.confidence("level_fall")
 
 
+def _fall(known: Known) -> Finding | None:
+    """The deepest fall; a small one is told as small, not as a danger."""
+    name = known.level_name("deepest")
+    fall = known.number(f"trends_analysis.fall/{name}") if name else None
+    if fall is None or abs(fall) >= SMALL_FALL:
+        return _level_fall(known)
+    facts = known.facts(fall=f"trends_analysis.fall/{name}") or {}
+    template = "**The deepest fall from an earlier peak was small: {fall} ({name}).** A calm past promises nothing."
+    return say(template, name=name, **facts), known.confidence("level_fall")
+
+
 def _level_swing(known: Known) -> Finding | None:
     known.beside("levels")
     most, least = known.level_name("most_swing"), known.level_name("least_swing")
@@ -150,7 +163,7 @@ def _level_extremes(known: Known) -> Finding | None:
 LEVELS: list[Writer] = [
     _level_change,
     _level_common,
-    _level_fall,
+    _fall,
     _level_swing,
     level_outlook,
     _level_limit,

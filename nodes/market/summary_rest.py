@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.nodes.data import names
 from holdfast.nodes.market import words
 from holdfast.nodes.market.findings import say
 from holdfast.nodes.market.known import Known
@@ -48,6 +49,8 @@ def _single(known: Known) -> Finding | None:
     )
     if known.profile.harm or known.profile.roles.measure.kind == "stock":
         template = template.removesuffix(" Stock and staff have to bear both.")
+    elif names.counts_people(known.profile.roles.measure.column):
+        template = template.replace("Stock and staff have", "Staff has")
     return say(template, measure=measure_of(known), **facts), known.confidence("extremes")
 
 
