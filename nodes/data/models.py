@@ -187,3 +187,9 @@ class Profile(BaseModel):
     holes: list[Hole] = []  # of single entities, inside what the file has of them
     scope: list[Scope] = []  # what the goal names
     harm: bool = False  # the measure counts harm: no winners, no opportunities
+
+    @property
+    def step(self) -> int:
+        """Frames of the calendar from one of ``frames`` to the next: 1, or 10 for a census."""
+        years = [int(frame[:4]) for frame in self.frames[:2]]
+        return years[1] - years[0] if self.frame == "year" and len(years) == 2 else 1

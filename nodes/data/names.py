@@ -27,7 +27,7 @@ _STOCK = {
     "population", "people", "persons", "inhabitants", "stores", "outlets", "employees", "employment", "employed",
     "unemployed", "unemployment", "subscribers", "users", "customers", "members", "inventory", "stock",
     "capacity", "fleet", "installed", "debt", "assets", "balance", "outstanding", "households", "beds",
-    "headcount", "residents", "accounts", "shops", "stations", "workers", "jobs", "mrr", "arr", "recurring",
+    "headcount", "residents", "accounts", "shops", "stations", "workers", "jobs", "mrr", "arr", "recurring", "pop",
 }  # fmt: skip
 _STOCK_MOVES = {
     "new",
@@ -96,6 +96,7 @@ _TIME = {
     "jahr", "annee", "année", "ano", "año", "år", "jaar", "monat", "mois", "månad", "måned",
     "dato", "datum", "fecha", "epoch", "ts", "created", "recorded", "observed",
 }  # fmt: skip
+_SPAN = {"start", "begin", "began", "begun", "since", "end", "ended", "finish", "until", "founded", "closed"}
 _UNITS = {
     "usd": "USD", "eur": "EUR", "gbp": "GBP", "nok": "NOK", "sek": "SEK", "dkk": "DKK", "chf": "CHF", "jpy": "JPY",
     "kt": "kt", "mt": "Mt", "kg": "kg", "mwh": "MWh", "gwh": "GWh", "twh": "TWh", "kwh": "kWh", "mw": "MW",
@@ -143,6 +144,7 @@ _PIECES = {
     "boxes",
 }
 _SIGNS = {"$": "dollars", "€": "EUR", "£": "GBP", "%": "%"}
+CURRENCY_SIGNS = "$€£"
 _IN_BRACKETS = re.compile(r"[(\[]\s*([^()\[\]]{1,24}?)\s*[)\]]\s*$")
 _INVARIANT = {"series", "species", "means"}
 
@@ -155,12 +157,13 @@ def words(name: str) -> list[str]:
 def suggests(name: str, kind: str) -> bool:
     """Whether a word of the name is of a kind: flow, stock, intensive, company, category, id, time, harm and others.
 
+    Span: a bound of a time.
     Coverage: those who report (sites, stations, countries), of whom more may report without more being there.
     """
     lexicon = {
         "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY | set(_ENGLISH),
         "category": _CATEGORY, "id": _ID,
-        "time": _TIME, "harm": _HARM, "coverage": _COVERAGE, "counted": _COUNTED | _STOCK | _HARM,
+        "time": _TIME, "span": _SPAN, "harm": _HARM, "coverage": _COVERAGE, "counted": _COUNTED | _STOCK | _HARM,
     }[kind]  # fmt: skip
     found = words(name)
     if kind == "intensive" and "%" in found:
@@ -196,7 +199,8 @@ def unit_of(name: str) -> str:
     if found := _IN_BRACKETS.search(name):
         return _scaled(re.findall(r"us\$|[$€£]|[^\W\d_]+|\d+", found[1].casefold())) or found[1]
     parts = words(name)
-    if scaled := _scaled(parts[-2:]) or _scaled(parts[-1:]):
+    sign = next((sign for sign in CURRENCY_SIGNS if sign in name), "")
+    if scaled := _SIGNS.get(sign) or _scaled(parts[-2:]) or _scaled(parts[-1:]):
         return scaled
     if "%" in parts:
         return "%"

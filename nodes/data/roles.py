@@ -20,6 +20,7 @@ from holdfast.nodes.data.questions import Inquiry
 from holdfast.nodes.data.times import find_time
 
 MOST_ENTITIES = 500
+FIRST_YEAR, LAST_YEAR = 1500, 2100
 _NO_UNIT_PRICE = {"index", "open", "close", "high", "low", "change", "total"}
 _MONEY = {"revenue", "turnover", "amount", "value", "spend", "income", "cost", "profit", "total"}
 MOST_CODES = 100  # different whole numbers that may stand for names
@@ -105,12 +106,20 @@ def _set_apart(engine: Engine, draft: Draft, time: Time) -> None:
     for column in draft.free():
         if column.numeric and column.whole and (names.suggests(column.name, "id") or column.coded):
             draft.give(column, "id", "numbers that name something; never summed")
+        elif _holds_years(column):
+            draft.give(column, "other time", "years, as its name says; never measured")
         elif column.numeric and names.suggests(column.name, "id") and not column.whole:
             draft.give(column, "position", "coordinates; never summed")
         elif _counts_rows(column):
             draft.give(column, "id", "every row has the next higher number; never summed")
         elif not column.numeric and column.distinct > 0.5 * column.filled and column.filled > 20:
             draft.give(column, "text", "values nearly all differ; never grouped")
+
+
+def _holds_years(column: Column) -> bool:
+    """Whole numbers that are years by their size, under a name that says a time or a bound of one."""
+    timely = names.suggests(column.name, "time") or names.suggests(column.name, "span")
+    return column.numeric and column.whole and timely and column.low >= FIRST_YEAR and column.high <= LAST_YEAR
 
 
 def _counts_rows(column: Column) -> bool:
@@ -170,8 +179,10 @@ def _numbers(draft: Draft, categories: list[Column]) -> list[Column]:
     return constant
 
 
-def _measure_score(draft: Draft, column: Column) -> tuple[int, bool, int]:
-    return RANK[draft.kind(column).kind], names.suggests(column.name, "flow"), column.filled
+def _measure_score(draft: Draft, column: Column) -> tuple[int, bool, bool, int]:
+    """Amounts before stocks before levels; of several costs the total one, of a day's prices that at its end."""
+    main = bool({"total", "close"} & set(names.words(column.name)))
+    return RANK[draft.kind(column).kind], names.suggests(column.name, "flow"), main, column.filled
 
 
 def _listed(best: Column, rivals: list[Column]) -> str:
@@ -289,8 +300,9 @@ def _entity(engine: Engine, draft: Draft, categories: list[Column], time: Time, 
         return None
     column = _compared(draft, candidates)
     noun = names.noun_for(column.name)
-    variants = relations.spellings(engine, column.text)
-    sql = relations.spelled(column.text, variants)
+    text = f"('{noun.one} ' || {column.text})" if column.numeric else column.text  # a bare 2 says nothing
+    variants = relations.spellings(engine, text)
+    sql = relations.spelled(text, variants)
     totals = relations.totals(engine, time.sql, sql, measure.sql) if measure.kind != "intensive" else []
     why = _recurring(exact_distinct(engine, column), variants, totals)
     draft.give(column, "competitor" if noun.company else "category", why)
@@ -302,7 +314,7 @@ def _entity(engine: Engine, draft: Draft, categories: list[Column], time: Time, 
         sql=sql,
         totals=totals,
         spellings=variants,
-        text=column.text,
+        text=text,
     )
 
 

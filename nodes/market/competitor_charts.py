@@ -189,7 +189,7 @@ def _leader_title(of: Shares, frames: list[str]) -> str:
         led = "led" if of.rivals else "was the largest"
         return f"{leader} {led} in every {of.grain} from {of.name_of(frames[0])} to {of.last}"
     if since == of.last:
-        return f"{leader} {'led' if of.rivals else 'was the largest in'} {of.last}, not in the {of.grain} before"
+        return f"{leader} {'led' if of.rivals else 'was the largest in'} {of.last}, not in {of.before}"
     return f"{leader} has {'led' if of.rivals else 'been the largest'} since {since}"
 
 

@@ -82,7 +82,9 @@ class Gate:
             have = self.found.count("history", n, "periods", "consecutive complete periods")
             unit = self.grain if n == 1 else f"{self.grain}s"
             reasons.append(say(f"only {{n}} complete {unit} are in the file, and {least} are needed", n=have))
-        if gaps > MOST_GAPS * n:
+        if (step := self.found.profile.step) > 1:
+            reasons.append(say(f"the file holds one year in {words.spelled(step)}"))
+        elif gaps > MOST_GAPS * n:
             missing = self.found.count("missing", gaps, "periods", "periods without a row")
             text = f"{{gaps}} of {words.number(n)} {self.grain}s are missing, more than a tenth"
             reasons.append(say(text, gaps=missing))

@@ -84,7 +84,7 @@ def _late(levels: Levels) -> list[list[Span]]:
 def _partial(levels: Levels) -> None:
     part = levels.profile.partial_last
     if part and levels.grain != "year":
-        held = words.months_of(part.first, part.last, levels.grain)
+        held = words.held(part, levels.grain)
         levels.found.say(f"{part.year} is incomplete: the file holds {held}. No yearly figure is given for it.")
 
 

@@ -240,7 +240,7 @@ class Overview:
     def _incomplete(self) -> list[list[Span]]:
         result = []
         if part := self.profile.partial_first:
-            months = words.months_of(part.first, part.last, self.profile.roles.time.grain)
+            months = words.held(part, self.profile.roles.time.grain)
             result.append(
                 say(f"{part.year} is incomplete at the start of the file ({months}) and left out of yearly figures.")
             )
@@ -248,7 +248,7 @@ class Overview:
         if not part:
             return result
         grain = self.profile.roles.time.grain
-        held = words.months_of(part.first, part.last, grain)
+        held = words.held(part, grain)
         why = (
             f"it holds {held}, {part.periods} of {part.usual} {grain}s"
             if grain != "year"
@@ -265,14 +265,13 @@ class Overview:
         change = formulas.change_percent(rows[1]["total"], rows[0]["total"])
         if change is None:
             return []
-        held = words.months_of(part.first, part.last, self.profile.roles.time.grain).removesuffix(" only")
-        self.found.fact("like_for_like_span", f"{held} {year}", "text", f"{held} {year}", "like_for_like")
-        self.found.percent(
-            "like_for_like", change, "like_for_like", f"{held} {year} on the same of {year - 1}", plus=True
-        )
+        grain = self.profile.roles.time.grain
+        held, same = (words.held_of(part, grain, one) for one in (year, year - 1))
+        self.found.fact("like_for_like_span", held, "text", held, "like_for_like")
+        self.found.percent("like_for_like", change, "like_for_like", f"{held} on {same}", plus=True)
         bare = self.found.percent("like_for_like_size", abs(change), "like_for_like", "without its sign")
         total = self.found.amount("like_for_like_total", rows[1]["total"], "like_for_like")
-        template = f"Like for like, {held} {year} came to {{total}}, {words.than(change, f'{held} {year - 1}')}."
+        template = f"Like for like, {held} came to {{total}}, {words.than(change, same)}."
         return [say(template, total=total, change=bare)]
 
     def _changes(self) -> list[str]:
@@ -301,7 +300,7 @@ class Overview:
             [
                 self.frame.capitalize(),
                 "Mean" if self.stock and self.profile.per_frame > 1 else "Total",
-                f"On the {self.frame} before",
+                f"On {words.before(self.frame, self.profile.step)}",
             ],
             rows[-40:],
             "size",
@@ -338,7 +337,7 @@ class Overview:
         stated = measure.unit if measure.unit.casefold() != measure.column.casefold() else ""
         told = [self.name, stated if measure.unit else "unit not stated", unit if labelled else "", f"per {self.frame}"]
         subtitle = ", ".join(part for part in told if part)
-        subtitle += f" and change on the {self.frame} before" if labelled else ""
+        subtitle += f" and change on {words.before(self.frame, self.profile.step)}" if labelled else ""
         subtitle += f". Complete {self.frame}s only." + "".join(seen.note() for seen in self.panels[:1])
         alt = f"Bar chart, {self.when(shown[0])} to {self.when(shown[-1])}: {message}"
         columns = [self.frame.capitalize(), self.profile.roles.measure.column, "On the one before"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from holdfast.nodes.market import backtest, confidence, forecast_charts, formulas, words
@@ -21,8 +22,9 @@ def _to(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)
+def _side(value: float, of: float) -> int:
+    """On which side of another value one lies; 0 where they differ by no more than arithmetic does."""
+    return 0 if math.isclose(value, of, rel_tol=1e-9) else (value > of) - (value < of)
 
 
 class Outlook:
@@ -87,9 +89,9 @@ class Outlook:
                 exact = [words.rounded(value, MOST_DIGITS, places) for value in group]
                 past = words.rounded(before, MOST_DIGITS, places)
                 apart &= len(set(texts)) == len(set(exact))
-                apart &= all(
-                    _sign(_to(value, digits) - before) in (0, _sign(value - before)) for value in group
-                ) and all((text == past) <= (full == past) for text, full in zip(texts, exact, strict=True))
+                apart &= all(_side(_to(value, digits), before) in (0, _side(value, before)) for value in group) and all(
+                    (text == past) <= (full == past) for text, full in zip(texts, exact, strict=True)
+                )
             if apart:
                 return digits
         return MOST_DIGITS

@@ -18,6 +18,8 @@ from holdfast.nodes.market.findings import result_with
 from holdfast.nodes.registry import task_type
 from holdfast.nodes.scratch import scratch_folder
 
+MOSTLY = 0.8  # of the steps between first and last year are there: a census may have been missed
+
 
 class ProfileParams(BaseModel):
     """What the report is to be about."""
@@ -101,11 +103,14 @@ def title_block(profile: Profile) -> list[tuple[str, str]]:
         unit += f", in {measure.unit}"
     if parts := constant_parts.over(profile):
         unit += f"\nunweighted mean over {parts}"
+    years = int(profile.last[:4]) - int(profile.first[:4])
+    every = profile.step > 1 and profile.step * (profile.periods - 1) >= MOSTLY * years
+    apart = f", {words.spelled(profile.step)} years apart" if every else ""
     span = f"{words.period(profile.first, grain)} to {words.period(profile.last, grain)}"
     return [
         ("Source", f"{sources}\nsha256 {profile.files[0].sha256[:12]}…"),
         ("Rows", words.number(profile.rows) + scope_words.rows(profile)),
-        ("Period", f"{span}\n{words.counted(profile.periods, grain)}"),
+        ("Period", f"{span}\n{words.counted(profile.periods, grain)}{apart}"),
         ("Measure", unit),
         *scope_words.title_block(profile),
         ("Written by", "built-in rules, no AI\nno outside source was read"),

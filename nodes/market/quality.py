@@ -184,7 +184,7 @@ class Quality:
                     )
                 )
             elif part:
-                held = words.months_of(part.first, part.last, grain)
+                held = words.held(part, grain)
                 effect = "no yearly figure is given"
                 if self.roles.measure.kind != "intensive":
                     late = part is self.window.partial_last

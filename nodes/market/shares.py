@@ -54,6 +54,11 @@ class Shares:
         """A frame in words."""
         return words.period(frame, self.grain)
 
+    @property
+    def before(self) -> str:
+        """The frame before the last one, in words."""
+        return self.name_of(self.frames[-2]) if len(self.frames) > 1 else ""
+
     def _standings(self) -> list[Standing]:
         first, last = self.cells[self.frames[0]], self.cells[self.frames[-1]]
         before = self.cells[self.frames[-2]] if len(self.frames) > 1 else {}

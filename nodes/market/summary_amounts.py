@@ -34,7 +34,8 @@ def _size(known: Known) -> Finding | None:
     facts["measure"] = measure_of(known)
     yoy, growth = known.fact("market_overview.change_last_size"), known.fact("market_overview.cagr")
     if yoy and (change := known.number("market_overview.change_last")) is not None:
-        template += f" That is {words.than(change, f'the {known.profile.frame} before').replace('{change}', '{yoy}')}"
+        before = words.before(known.profile.frame, known.profile.step)
+        template += f" That is {words.than(change, before).replace('{change}', '{yoy}')}"
         facts["yoy"] = yoy
         if growth and (start := known.fact("market_overview.frame_first")):
             template += ", and {growth} a year (CAGR) since {start}"
@@ -206,7 +207,7 @@ def _young_year(known: Known) -> Finding | None:
     change = known.number("market_overview.like_for_like")
     if not part or facts is None or change is None:
         return None
-    held = words.months_of(part.first, part.last, known.profile.roles.time.grain)
+    held = words.held(part, known.profile.roles.time.grain)
     template = (
         f"**{part.year} is incomplete ({held}): {{span}} came to {{total}}, {{change}} {words.more(change)} than the"
         f" same part of {part.year - 1}.** "
@@ -276,7 +277,7 @@ def _run(known: Known) -> Finding | None:
     ups, downs, steps = (int(value) if value is not None else None for value in counts.values())
     if ups is None or downs is None or steps is None:
         return None
-    course, used = words.ups_and_downs(ups, downs, steps, known.profile.frame)
+    course, used = words.ups_and_downs(ups, downs, steps, words.stride(known.profile.frame, known.profile.step))
     facts = known.facts(**{key: f"trends_analysis.{key}" for key in used})
     if facts is None:
         return None

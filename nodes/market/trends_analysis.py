@@ -78,7 +78,9 @@ class Trends:
         self.found.count("rises", ups, "sizes", "counted in the rows")
         self.found.count("falls", downs, "sizes", "counted in the rows")
         self.found.count("steps", len(pairs), "sizes", "counted in the rows")
-        template, used = words.ups_and_downs(ups, downs, len(pairs), self.profile.frame)
+        template, used = words.ups_and_downs(
+            ups, downs, len(pairs), words.stride(self.profile.frame, self.profile.step)
+        )
         facts = self.found._facts
         result = [say(f"{{name}} {template}.", name=self.name, **{key: facts[key] for key in used})]
         return [*result, *self._last_run(sizes), *self._halves(sizes)]
@@ -108,7 +110,7 @@ class Trends:
         if len(sizes) < 7 or self.profile.frame != "year":
             return []
         first, last = (sum(row["total"] for row in part) / 3 for part in (sizes[:3], sizes[-3:]))
-        rate = formulas.cagr(first, last, len(sizes) - 3, len(sizes))
+        rate = formulas.cagr(first, last, (len(sizes) - 3) * self.profile.step, len(sizes))
         if rate is None:
             return []
         fact = self.found.percent("cagr_of_means", rate, "sizes", "between means of three years", plus=True)

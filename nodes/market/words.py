@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 
-from holdfast.nodes.data.models import Grain
+from holdfast.nodes.data.models import Grain, Partial
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
@@ -104,6 +104,16 @@ def spelled(n: int) -> str:
     return _SMALL[n] if 0 <= n < len(_SMALL) else number(n)
 
 
+def before(frame: Grain, step: int) -> str:
+    """The frame that one is compared with: ``the year before``, or ``ten years before`` where they are ten apart."""
+    return f"the {frame} before" if step == 1 else f"{spelled(step)} {frame}s before"
+
+
+def stride(frame: Grain, step: int) -> str:
+    """What lies between two frames: a ``year``, or a ``ten-year step``."""
+    return frame if step == 1 else f"{spelled(step)}-{frame} step"
+
+
 def listed(items: Sequence[str], last: str = "and") -> str:
     """``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
@@ -123,11 +133,25 @@ def period(day: dt.date | str, grain: Grain, *, brief: bool = False) -> str:
     return f"{month[:3] if brief else month} {day.year}"
 
 
-def months_of(first: str, last: str, grain: Grain) -> str:
-    """The part of a year that is there: ``January only``, ``January to March only``, ``Q1 only``."""
-    start, end = dt.date.fromisoformat(first), dt.date.fromisoformat(last)
-    names = [f"Q{(day.month + 2) // 3}" if grain == "quarter" else MONTHS[day.month - 1] for day in (start, end)]
+def held(part: Partial, grain: Grain) -> str:
+    """The part of a year that is there: ``January only``, ``Q1 to Q2 only``, ``January to June with gaps``."""
+    ends = [dt.date.fromisoformat(day) for day in (part.first, part.last)]
+    names = [f"Q{(day.month + 2) // 3}" if grain == "quarter" else MONTHS[day.month - 1] for day in ends]
+    if _has_gaps(part, grain):
+        return f"{names[0]} to {names[1]} with gaps"
     return f"{names[0]} only" if names[0] == names[1] else f"{names[0]} to {names[1]} only"
+
+
+def held_of(part: Partial, grain: Grain, year: int) -> str:
+    """The same part of any year: ``January to March 2017``, or ``the ten months of 2017``."""
+    if _has_gaps(part, grain):
+        return f"the {spelled(part.periods)} {grain}s of {year}"
+    return f"{held(part, grain).removesuffix(' only')} {year}"
+
+
+def _has_gaps(part: Partial, grain: Grain) -> bool:
+    months = dt.date.fromisoformat(part.last).month - dt.date.fromisoformat(part.first).month
+    return part.periods <= months // {"month": 1, "quarter": 3}.get(grain, 12)
 
 
 def pace(yearly: float) -> str:

@@ -92,5 +92,10 @@ def _table(found: Findings, rows: list[Row]) -> None:
         when = words.period(row["frame"], frame)
         lines.append([when, _worth(found, row, "", exactly=True).text, on, _price(found, row).text])
         before = row
-    columns = [frame.capitalize(), "Value, derived", f"On the {frame} before", "Mean price, weighted"]
+    columns = [
+        frame.capitalize(),
+        "Value, derived",
+        f"On {words.before(frame, found.profile.step)}",
+        "Mean price, weighted",
+    ]
     found.table(f"Derived value and mean price per complete {frame}", columns, lines[-MOST_ROWS:], "worth")

@@ -388,7 +388,7 @@ async def test_unicode_forms_of_one_name_are_one_competitor(read: Any) -> None:
 
 async def test_coded_whole_numbers_can_be_makes(read: Any) -> None:
     found = await read("year,make,units", yearly({"1": 600, "2": 300, "3": 100}))
-    assert (found.roles["make"], found.share("1")) == ("competitor", 60)
+    assert (found.roles["make"], found.share("make 1")) == ("competitor", 60)
 
 
 @pytest.mark.parametrize("name", ["order_id", "postcode", "rank", "ref"])

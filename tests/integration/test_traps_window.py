@@ -1,4 +1,4 @@
-"""The traps of the window: months that are missing here and there, and months that never come.
+"""The traps of the window: months that are missing here and there, months that never come, one year in five.
 
 The figures are counted by hand beside the test, never taken from a report.
 """
@@ -54,3 +54,33 @@ async def test_a_month_missing_every_year_does_not_make_years_of_eleven_complete
     rows = [(f"{y}-{m:02d}-01", n, 100) for y in range(2010, 2016) for m in range(3, 13) for n in "AB"]
     found = await analysed("date,make,units", rows, only=["market_overview"])
     assert found["profile_data"]["profile"]["per_frame"] == 10
+
+
+async def test_a_year_in_five_is_compared_with_five_years_before(analysed: Analysed) -> None:
+    years = range(1970, 2020, 5)
+    rows = [(y, n, round(1000 * 1.02 ** (y - 1970) * share)) for y in years for n, share in (("A", 2), ("B", 1))]
+    found = await analysed("year,make,units", rows)
+    text = "".join(text_of(found, name) for name in ("market_overview", "trends_analysis", "executive_summary"))
+    # 1.02⁵ = 1.104: 10.4 % on five years before, and 2.0 % a year, from single years and from means of three
+    assert "10.4 % more than five years before" in text.replace("\u00a0", " ")
+    assert "the yearly change was +2.0 %" in text.replace("\u00a0", " ")
+    assert "five-year step" in text
+    assert "the year before" not in text
+    assert ["Period", "1970 to 2015\n10 years, five years apart"] in map(list, found["profile_data"]["about"])
+    assert "the file holds one year in five" in text_of(found, "forecast")
+
+
+async def test_an_incomplete_year_with_gaps_is_said_to_have_some(analysed: Analysed) -> None:
+    gone = {(2014, 3), (2014, 9), (2014, 10)}
+    rows = [
+        (f"{y}-{m:02d}-01", n, 100 + (y - 2010))
+        for y in range(2010, 2015)
+        for m in range(1, 13)
+        for n in "AB"
+        if (y, m) not in gone
+    ]
+    found = await analysed("date,make,units", rows, only=["market_overview"])
+    text = text_of(found, "market_overview").replace("\u00a0", " ")
+    assert "it holds January to December with gaps, 9 of 12 months" in text
+    # 9 × 208 = 1,872 on 9 × 206 = 1,854: 1.0 % more
+    assert "the nine months of 2014 came to 1,872, 1.0 % more than the nine months of 2013" in text

@@ -202,3 +202,43 @@ def test_names_that_look_like_sql_or_markup_are_only_names(tmp_path: Path) -> No
     profile, _ = understood(tmp_path, series(["2001", "2002", "2003"], header))
     assert profile.roles.entity is not None
     assert profile.roles.entity.column == "<b>make</b>{x}"
+
+
+def test_years_are_never_measured(tmp_path: Path) -> None:
+    rows = [(2000 + i, 2001 + i + j, (i - j) * 1.5) for i in range(12) for j in range(3)]
+    text = "budgetYear,forecastYear,value\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows)
+    profile, _ = understood(tmp_path, text)
+    assert profile.roles.measure.column == "value"
+    assert {one.column: one.role for one in profile.roles.columns}["forecastYear"] == "other time"
+    with pytest.raises(BadInput, match="no numeric column to measure"):
+        understood(
+            tmp_path, "name,start,end\n" + "".join(f"n{i % 3},{1600 + i},{1610 + i}\n" for i in range(30)), "b.csv"
+        )
+
+
+@pytest.mark.parametrize(
+    ("columns", "measured", "unit"),
+    [
+        ("Cost Other,Cost Repair,Cost Total $", "Cost Total $", "dollars"),
+        ("open,high,low,close", "close", ""),
+        ("units,total", "units", "units"),
+        ("pop,fertility", "pop", ""),
+    ],
+)
+def test_of_several_measures_the_main_one_is_taken(tmp_path: Path, columns: str, measured: str, unit: str) -> None:
+    rows = [
+        (y, b, [y * k % 17 + 0.5 for k in range(3, 4 + columns.count(","))]) for y in range(2010, 2022) for b in "ABC"
+    ]
+    lines = (f"{y}-01-01,{b},{','.join(map(str, values))}\n" for y, b, values in rows)
+    text = f"date,maker,{columns}\n" + "".join(lines)
+    measure = understood(tmp_path, text)[0].roles.measure
+    assert (measure.column, measure.unit) == (measured, unit)
+
+
+def test_a_code_that_names_something_is_shown_with_what_it_names(tmp_path: Path) -> None:
+    text = "year,sex,people\n" + "".join(f"{y},{s},{1000 + y + s}\n" for y in range(2000, 2012) for s in (1, 2))
+    profile, _ = understood(tmp_path, text)
+    assert profile.roles.entity
+    with opened(tmp_path / "data.parquet") as engine:
+        found = engine.rows(f"SELECT DISTINCT {profile.roles.entity.sql} AS name FROM data ORDER BY 1")
+    assert [row["name"] for row in found] == ["sex 1", "sex 2"]

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from holdfast.nodes.data.models import Partial
 from holdfast.nodes.market import formulas, words
 
 
@@ -114,4 +115,8 @@ def test_numbers_are_written_one_way() -> None:
     assert words.listed(["a", "b", "c"]) == "a, b and c"
     assert words.period("2017-01-01", "month") == "January 2017"
     assert words.period("2017-04-01", "quarter") == "Q2 2017"
-    assert words.months_of("2017-01-01", "2017-01-01", "month") == "January only"
+    part = Partial(year=2017, periods=1, usual=12, first="2017-01-01", last="2017-01-01")
+    assert words.held(part, "month") == "January only"
+    assert words.held_of(part, "month", 2016) == "January 2016"
+    two = part.model_copy(update={"periods": 2, "last": "2017-04-01"})
+    assert (words.held(two, "month"), words.held(two, "quarter")) == ("January to April with gaps", "Q1 to Q2 only")
