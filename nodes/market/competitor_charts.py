@@ -222,9 +222,9 @@ def _contributions(of: Shares) -> None:
     shown = sorted(changes, key=lambda c: (-c[1], c[0]))
     if len(shown) < 2:
         return
-    measure = of.profile.roles.measure
+    measure, whole = of.profile.roles.measure, max(abs(change) for _, change in shown) >= 10_000
     values = [
-        {"name": name, "value": change, "label": _plus(change, measure), "tone": of.tone(name)}
+        {"name": name, "value": change, "label": _plus(change, measure, whole), "tone": of.tone(name)}
         for name, change in shown
     ]
     (up, gain), (down, loss) = shown[0], shown[-1]
@@ -248,5 +248,7 @@ def _contributions(of: Shares) -> None:
     )
 
 
-def _plus(value: float, measure: Measure) -> str:
-    return ("+" if value > 0 else "") + words.exact(value, measure.whole, measure.places)
+def _plus(value: float, measure: Measure, whole: bool) -> str:
+    """A change with its sign; ``whole`` beside one that is so large that decimals say nothing."""
+    text = words.number(value) if whole else words.exact(value, measure.whole, measure.places)
+    return ("+" if value > 0 else "") + text

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from holdfast.nodes.data.cells import cells_sql
 from holdfast.nodes.data.engine import literal
-from holdfast.nodes.data.models import Panel, Profile
+from holdfast.nodes.data.models import Entity, Panel, Profile, Roles
 from holdfast.nodes.market import formulas, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.report.document import Fact, Section, Span
@@ -54,21 +55,28 @@ def is_sample(profile: Profile) -> bool:
 
 def query(profile: Profile, start: str) -> str:
     """Both periods with the number that report, their total, and the total of those there in each sub-period."""
-    roles, panel = profile.roles, profile.roles.panel
-    assert panel
-    kept = f"isfinite({roles.measure.sql}) AND ({panel.sql}) IS NOT NULL"
-    if roles.entity and roles.entity.totals:
-        listed = ", ".join(literal(total) for total in roles.entity.totals)
-        kept += f" AND ({roles.entity.sql}) NOT IN ({listed})"
+    reported = cells_sql(_by_panel(profile.roles)).removeprefix("WITH cells AS ")
     both = f"DATE '{start}', DATE '{profile.frames[-1]}'"
     return (
-        f"WITH pair AS (SELECT * FROM (SELECT CAST(date_trunc('{profile.frame}', {roles.time.sql}) AS DATE) AS frame,"
-        f" {roles.time.sql} AS period, {panel.sql} AS who, {roles.measure.sql} AS v FROM data WHERE {kept}) WHERE frame"
-        f" IN ({both})), steady AS (SELECT who FROM pair GROUP BY who HAVING count(DISTINCT period) ="
-        " (SELECT count(DISTINCT period) FROM pair)) SELECT frame, count(DISTINCT who) AS reporting, sum(v) AS whole,"
-        " sum(CASE WHEN who IN (SELECT who FROM steady) THEN v END) AS same, (SELECT count(*) FROM steady) AS steady"
-        " FROM pair GROUP BY frame ORDER BY frame"
+        f"WITH reported AS {reported}, pair AS (SELECT * FROM (SELECT CAST(date_trunc('{profile.frame}', period) AS"
+        " DATE) AS frame, period, entity AS who, value AS v FROM reported WHERE entity IS NOT NULL) WHERE frame IN"
+        f" ({both})), steady AS (SELECT who FROM pair GROUP BY who HAVING count(DISTINCT period) = (SELECT"
+        " count(DISTINCT period) FROM pair)) SELECT frame, count(DISTINCT who) AS reporting, sum(v) AS whole, sum(CASE"
+        " WHEN who IN (SELECT who FROM steady) THEN v END) AS same, (SELECT count(*) FROM steady) AS steady FROM pair"
+        " GROUP BY frame ORDER BY frame"
     )
+
+
+def _by_panel(roles: Roles) -> Roles:
+    """The roles with those who report in place of what is compared, so that both are added in one way."""
+    panel, value = roles.panel, roles.measure.sql
+    assert panel
+    if roles.entity and roles.entity.totals:
+        listed = ", ".join(literal(total) for total in roles.entity.totals)
+        value = f"CASE WHEN ({roles.entity.sql}) IN ({listed}) THEN NULL ELSE {value} END"
+    who = Entity(column=panel.column, noun=panel.one, plural=panel.many, company=False, sql=panel.sql)
+    measure = roles.measure.model_copy(update={"sql": value})
+    return roles.model_copy(update={"entity": who, "measure": measure, "price": None})
 
 
 def compare(found: Findings, which: Which, start: str) -> Compared | None:

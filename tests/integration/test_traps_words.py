@@ -5,6 +5,7 @@ The figures are worked out by hand beside the test, never taken from a report.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -75,3 +76,14 @@ async def test_movements_of_a_recurring_revenue_are_added_to_it_and_never_over_t
     assert "neither what came nor what went" not in advice
     assert "get the number of customers per plan next" in advice
     assert "Supplier" not in advice
+
+
+async def test_a_panel_by_weeks_tells_the_same_change_of_the_whole_as_the_overview(tmp_path: Path) -> None:
+    mondays = [dt.date(2018, 1, 1) + dt.timedelta(7 * i) for i in range(52 * 4 + 1)]
+    amounts = [(day, ward, 70 + 9 * ((day - mondays[0]).days // 14 % 5)) for day in mondays for ward in "ABCDEFGH"]
+    rows = [row for row in amounts if row[1] not in "GH" or row[0] >= dt.date(2021, 1, 4)]
+    found = await analysed(tmp_path, "week_start,ward,admissions", rows)
+    stated = {name: fact.value for name, fact in facts(found).items()}
+    assert (stated["data_quality.panel_last_before"], stated["data_quality.panel_last_now"]) == (6, 8)
+    for which, change in (("last", "change_last"), ("first", "change_first_last")):
+        assert stated[f"data_quality.panel_{which}_whole"] == pytest.approx(abs(stated[f"market_overview.{change}"]))
