@@ -25,7 +25,7 @@ def cells_sql(roles: Roles, after: str = "", through: str = "") -> str:
     where = " AND ".join(kept)
     if dated:  # what is there at a time is averaged over its dates in a period, never added
         rows = f"SELECT *, count(DISTINCT day) OVER (PARTITION BY period, entity) AS days FROM ({rows}) WHERE {where}"
-    value = "avg(v)" if kind == "intensive" else "sum(v / days)" if dated else "sum(v)"
+    value = "avg(v)" if kind == "intensive" else "sum(v) / max(days)" if dated else "sum(v)"
     return (
         f"WITH cells AS (SELECT period, entity, {value} AS value, sum(k)::BIGINT AS n{worth} FROM ({rows}) WHERE"
         f" {where} GROUP BY period, entity)"

@@ -229,6 +229,7 @@ async def test_a_stock_by_days_or_weeks_is_averaged_within_its_months(read: Any,
     assert found.profile.roles.measure.kind == "stock"
     assert [found.total(f"{year}-01-01") for year in (2018, 2019, 2020)] == pytest.approx([108, 109, 110])
     assert found.share("A") == pytest.approx(100 * 42 / 110)
+    assert facts(found.results)["market_overview.exact_2018-01-01"].text == "108"  # and not 108.0
 
 
 async def test_all_first_of_january_are_years(read: Any) -> None:
