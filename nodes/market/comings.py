@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,35 +35,28 @@ class Unseen:
 
 def write_comings(of: Shares) -> dict[str, Any]:
     """A paragraph on who was last seen, entries and exits, and beside it the first of each."""
-    presence = {row["entity"]: row for row in of.found.rows("presence")}
-    unseen = find_unseen(of, presence)
+    presence = of.found.rows("presence")
+    came, went = ({row["entity"]: str(row[end]) for row in presence} for end in ("first", "last"))
+    unseen, begun = find_unseen(of), find_begun(of)
     entered = [s for s in of.standings if s.first == 0 and s.share_last >= LEAST_SHARE]
-    gone = sorted(
-        (s for s in of.standings if s.last == 0 and s.share_first >= LEAST_SHARE), key=lambda s: -s.share_first
-    )
-    sentences = [_last_seen(of, one) for one in unseen[:3]]
-    begun = find_begun(of)
-    if shown := [s for s in of.standings if s.name in begun][:3]:
-        listed, facts = _items(of, shown, "first", lambda s: f"first seen {_when(of, begun[s.name])}")
-        sentences.append(
-            say(f"Came only within {of.first}, so that its share then is that of a part: {listed}.", **facts)
-        )
-    least = f"at least {LEAST_SHARE}{words.NBSP}%"
-    if entered:
-        listed, facts = _items(of, entered[:6], "last", lambda s: f"first seen {_when(of, presence[s.name]['first'])}")
-        sentences.append(say(f"Not there in {of.first} and {least} of {of.last}: {listed}.", **facts))
-    if gone:
-        listed, facts = _items(of, gone[:6], "first", lambda s: f"last seen {_when(of, presence[s.name]['last'])}")
-        sentences.append(say(f"There in {of.first} with {least}, gone by {of.last}: {listed}.", **facts))
+    gone = [s for s in of.standings if s.last == 0 and s.share_first >= LEAST_SHARE]
+    gone.sort(key=lambda s: -s.share_first)
+    late = [s for s in of.standings if s.name in begun][:3]
+    part, least = "so that its share then is that of a part", f"at least {LEAST_SHARE}{words.NBSP}%"
+    sentences = [
+        *(_last_seen(of, one) for one in unseen[:3]),
+        *_listed(of, late, "first", came, f"Came only within {of.first}, {part}", start=True),
+        *_listed(of, entered[:6], "first", came, f"Not there in {of.first} and {least} of {of.last}"),
+        *_listed(of, gone[:6], "last", went, f"There in {of.first} with {least}, gone by {of.last}", start=True),
+    ]
     if sentences:
         left = "it left the market" if of.rivals else "it is gone"
-        sentences.append(say(f"Missing from the file need not mean that {left}."))
-        of.found.paragraph(sentences)
+        of.found.paragraph([*sentences, say(f"Missing from the file need not mean that {left}.")])
     return {
         "unseen": [_told(of, one) for one in unseen if _weight(of, one.standing) >= LEAST_TOLD][:1],
         "begun": begun,
-        "entrants": [{"name": s.name, "since": presence[s.name]["first"]} for s in entered[:3]],
-        "exits": [{"name": s.name, "until": presence[s.name]["last"]} for s in gone[:3]],
+        "entrants": [{"name": s.name, "since": came[s.name]} for s in entered[:3]],
+        "exits": [{"name": s.name, "until": went[s.name]} for s in gone[:3]],
     }
 
 
@@ -87,9 +80,10 @@ def _usual(row: Row, grain: Grain) -> float:
     return max((last - first) / max(int(row["n"]) - 1, 1), 1.0)
 
 
-def find_unseen(of: Shares, presence: dict[str, Row]) -> list[Unseen]:
+def find_unseen(of: Shares) -> list[Unseen]:
     """Those not seen for a while, the largest first."""
     grain = of.profile.roles.time.grain
+    presence = {row["entity"]: row for row in of.found.rows("presence")}
     now, found = number_of(of.profile.last, grain), []
     for standing in of.standings:
         if standing.last == 0 or standing.share_last < LEAST_SHARE or standing.name not in presence:
@@ -129,13 +123,15 @@ def _told(of: Shares, one: Unseen) -> dict[str, Any]:
     return {"name": name, "last": one.last, "holds": one.holds, "share": _weight(of, one.standing)}
 
 
-def _items(
-    of: Shares, standings: list[Standing], which: str, seen: Callable[[Standing], str]
-) -> tuple[str, dict[str, Fact | str]]:
-    """Names with their share and when each was seen, and the facts for the places."""
+def _listed(
+    of: Shares, standings: list[Standing], end: str, days: Mapping[str, str], what: str, *, start: bool = False
+) -> list[list[Span]]:
+    """A sentence with names, their share at the ``start`` or the end, and when they were first or last seen."""
+    if not standings:
+        return []
     facts: dict[str, Fact | str] = {}
     parts = []
     for i, standing in enumerate(standings):
-        facts |= {f"n{i}": standing.name, f"s{i}": of.share(standing, at_start=which == "first")}
-        parts.append(f"{{n{i}}} ({{s{i}}}, {seen(standing)})")
-    return words.listed(parts), facts
+        facts |= {f"n{i}": standing.name, f"s{i}": of.share(standing, at_start=start)}
+        parts.append(f"{{n{i}}} ({{s{i}}}, {end} seen {_when(of, days[standing.name])})")
+    return [say(f"{what}: {words.listed(parts)}.", **facts)]
