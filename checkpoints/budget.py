@@ -17,6 +17,7 @@ FINISH, STOP = "finish", "stop"
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
 _LIMITS = {"cost": _POSITIVE, "tokens": _POSITIVE, "seconds": _POSITIVE}
 ANSWER = {
+    "description": '{"raise": {"cost": dollars}} (or tokens, or seconds), "finish", {"drop": ["id"]}, or "stop"',
     "oneOf": [
         {"enum": [FINISH, STOP]},
         {
@@ -38,7 +39,7 @@ ANSWER = {
             "additionalProperties": False,
             "properties": {"drop": {"type": "array", "minItems": 1, "items": {"type": "string"}}},
         },
-    ]
+    ],
 }
 
 
@@ -57,9 +58,12 @@ def question(limits: Mapping[str, Any], spent: Spent, seconds: float, next_: Spe
 
 
 def raised(question_id: str, budget: Mapping[str, Any], limits: Mapping[str, float]) -> dict[str, Any]:
-    """The budget with higher limits; raises InvalidAnswer for one that is not higher."""
+    """The budget with higher limits; raises InvalidAnswer for one that is not higher, or that there is not."""
     for name, limit in limits.items():
-        if limit <= budget.get(name, 0):
+        if name not in budget:
+            there = " and ".join(one for one in _LIMITS if one in budget)
+            raise InvalidAnswer(question_id, f"there is no limit of {name} to raise; there is one of {there}")
+        if limit <= budget[name]:
             raise InvalidAnswer(question_id, f"{name}: {limit:g} is not above {budget[name]:g}")
     return {**budget, **limits}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from holdfast.checkpoints import budget, events, questions, spend, subtasks, tasks
@@ -345,10 +345,18 @@ def _spend_on(db: sqlite3.Connection, task: TaskRow, question: str, value: Any, 
     elif "raise" in value:
         known = budget.raised(question, known, value["raise"])
     else:
-        for subtask in value["drop"]:
-            skip(db, task.id, subtask, now, who="person, to keep to the budget")
+        _give_up(db, task, value["drop"], now)
     budget.store(db, task.number, task.options, known)
     resume(db, task.id, now, only=BUDGET)
+
+
+def _give_up(db: sqlite3.Connection, task: TaskRow, given_up: Iterable[str], now: float) -> None:
+    """Skips subtasks, some of which may go with another that they depend on."""
+    before = {row.id for row in subtasks.load(db, task.number) if row.state == SubtaskState.SKIPPED}
+    for subtask in given_up:
+        _, row = _one(db, task.id, subtask)
+        if subtask in before or row.state != SubtaskState.SKIPPED:
+            skip(db, task.id, subtask, now, who="person, to keep to the budget")
 
 
 def _drop(db: sqlite3.Connection, task: TaskRow, subtask: str, event: SubtaskEvent, reason: str, now: float) -> None:

@@ -161,8 +161,22 @@ def misfit(schema: dict[str, Any], value: Any) -> str | None:
     error = next(jsonschema_rs.validator_for(schema).iter_errors(value), None)
     if error is None:
         return None
-    where = "".join(f"{part}." for part in error.instance_path)
-    return (f"{where[:-1]}: " if where else "") + error.message
+    nearest = _nearest(error)
+    if nearest is error and not error.instance_path and _forms(error) and "description" in schema:
+        return f"it has to be {schema['description']}"
+    where = "".join(f"{part}." for part in nearest.instance_path)
+    return (f"{where[:-1]}: " if where else "") + str(nearest.message)
+
+
+def _nearest(error: Any) -> Any:
+    """The error in the form that a value comes nearest to, where a schema has several; else the error itself."""
+    inner = max(_forms(error), key=lambda one: len(one.instance_path), default=error)
+    return _nearest(inner) if len(inner.instance_path) > len(error.instance_path) else error
+
+
+def _forms(error: Any) -> list[Any]:
+    """The errors in each of a schema's forms, none of which fits."""
+    return [one for form in getattr(error.kind, "context", ()) for one in form]
 
 
 def _outside(schema: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from holdfast import Holdfast, TaskContext, TaskState, task_type
 from holdfast.checkpoints import schema
-from holdfast.checkpoints.errors import BadInput, InvalidAnswer
+from holdfast.checkpoints.errors import BadInput, IllegalMove, InvalidAnswer
 from holdfast.checkpoints.spend import to_finish
 from holdfast.nodes.models.calls import Calls
 from holdfast.nodes.models.settings import ModelSettings, Price
@@ -131,6 +132,39 @@ async def test_drop_and_stop_do_as_they_say(hf, model):
     (question,) = (await over(hf, task.id)).questions
     await hf.answer(task.id, question.id, "stop")
     assert (await hf.get(task.id)).state == TaskState.CANCELED
+
+
+async def test_what_is_dropped_may_be_named_with_what_depends_on_it_and_twice(hf, model):
+    plan = [asks("a", 3), asks("b", 1, "a"), {"id": "z", "type": "sleep"}]
+    task = await hf.start("g", plan={"subtasks": plan}, budget={"tokens": 60})
+    (question,) = (await over(hf, task.id)).questions
+    with pytest.raises(IllegalMove, match="'z' is completed"):
+        await hf.answer(task.id, question.id, {"drop": ["a", "z"]})
+    assert (await hf.get(task.id)).plan["a"].state == "ready"  # all or nothing
+    await hf.answer(task.id, question.id, {"drop": ["a", "b", "a"]})
+    done = await hf.wait(task.id)
+    assert [done.plan[one].state for one in "abz"] == ["skipped", "skipped", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("more", 'it has to be {"raise": {"cost": dollars}} (or tokens, or seconds), "finish", {"drop"'),
+        ({"raise": {}}, "raise: {} has less than 1 property"),
+        ({"raise": {"cost": "1"}}, 'raise.cost: "1" is not of type "number"'),
+        ({"raise": {"euros": 3}}, "raise: Additional properties are not allowed"),
+        ({"raise": {"tokens": 5}}, "there is no limit of tokens to raise; there is one of cost"),
+        ({"drop": []}, "drop: [] has less than 1 item"),
+        ({"raise": {"cost": 1}, "drop": ["a"]}, "it has to be"),
+    ],
+)
+async def test_a_wrong_answer_is_told_what_is_wrong_with_it_and_changes_nothing(hf, model, answer, why):
+    task = await hf.start("g", plan={"subtasks": [asks("a", 3)]}, budget={"cost": 0.10})
+    (question,) = (await over(hf, task.id)).questions
+    with pytest.raises(InvalidAnswer, match=re.escape(why)):
+        await hf.answer(task.id, question.id, answer)
+    still = await hf.get(task.id)
+    assert (still.stops, still.budget, [one.id for one in still.questions]) == (["budget"], {"cost": 0.1}, ["q1"])
 
 
 async def test_a_resume_alone_does_not_lift_the_budget_and_a_person_stays_in_force(hf, model):
