@@ -25,6 +25,7 @@ from holdfast.checkpoints.states import TERMINAL, SubtaskState, TaskEvent, TaskS
 from holdfast.checkpoints.subtasks import SubtaskRow
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes import replies, revision
+from holdfast.nodes.models.settings import require_price
 from holdfast.nodes.plan import Plan, Subtask
 from holdfast.nodes.revision import PLANNER
 from holdfast.nodes.rollback import roll_back
@@ -108,6 +109,7 @@ async def create_task(
     """
     tasks.require_goal(goal)
     _require_options({"goal": goal, **{key: fields[key] for key in OPTIONS if fields.get(key) is not None}})
+    require_price(services.model, fields.get("budget") or {})
     given = fields.get("plan")
     checked = Plan.parse(given).checked(services.registry) if given else None
     options = {key: fields[key] for key in OPTIONS if fields.get(key) not in (None, []) and fields[key] is not False}

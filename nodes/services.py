@@ -14,6 +14,7 @@ from holdfast.checkpoints.database import Database
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes.models.recall import Recent
+from holdfast.nodes.models.settings import ModelSettings
 from holdfast.nodes.registry import Registry
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Services:
     leaving: bool = False  # this process hands over: nothing is begun any more
     at_work: dict[str, Supervised] = field(default_factory=dict)
     listeners: list[Listener] = field(default_factory=list)
+
+    @property
+    def model(self) -> ModelSettings | None:
+        """The model that is set."""
+        return self.calls.settings if self.calls else None
 
     @asynccontextmanager
     async def leased(self, task: TaskRow) -> AsyncIterator[Lease]:

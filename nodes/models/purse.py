@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from holdfast.checkpoints import budget, control, events, pace, spend, subtasks
-from holdfast.checkpoints.errors import IllegalMove
+from holdfast.checkpoints.errors import BadInput, IllegalMove
 from holdfast.checkpoints.events import News
 from holdfast.checkpoints.leases import Lease
 from holdfast.checkpoints.spend import Spent
 from holdfast.checkpoints.tasks import TaskRow
 from holdfast.nodes.context import WorkStopped
-from holdfast.nodes.models.types import Fault, Kind
+from holdfast.nodes.models.settings import require_price
+from holdfast.nodes.models.types import Fault, Kind, Unavailable
 
 if TYPE_CHECKING:
     from holdfast.nodes.services import Services
@@ -142,6 +143,7 @@ class Purse:
             limits = budget.limits_of(db, self._task.number)
             if limits.get("over") == budget.FINISH:
                 return "finish"
+            self._require_price(limits)
             if attempt := spend.reserve(db, self._task.number, self._subtask, step, model, most, limits, now):
                 outstanding.add(self._subtask, step, attempt)
                 return attempt
@@ -162,6 +164,13 @@ class Purse:
                     raise WorkStopped
                 case attempt:
                     return int(attempt)
+
+    def _require_price(self, limits: Mapping[str, Any]) -> None:
+        """Raises Unavailable where a limit in dollars holds nothing: the model may be another than at the start."""
+        try:
+            require_price(self._services.model, limits)
+        except BadInput as why:
+            raise Unavailable(str(why)) from None
 
     async def settle(self, step: str, attempt: int, spent: Spent) -> None:
         """Commits what a call did cost, and tells it."""
@@ -252,11 +261,14 @@ async def reserve_together(payers: Sequence[Payer], model: str, shares: Sequence
 
     def reserve(db: Any) -> list[int]:
         limits = limits_of(db, first._task.number)
+        if limits.get("over") == budget.FINISH:
+            raise Apart
+        first._require_price(limits)
         attempts = list[int]()
         for payer, share in zip(payers, shares, strict=True):
             purse = payer.purse
             number = spend.reserve(db, purse._task.number, purse._subtask, payer.step, model, share, limits, now)
-            if number is None or limits.get("over") == budget.FINISH:
+            if number is None:
                 raise Apart  # which takes back what the others have reserved
             attempts.append(number)
         for payer, attempt in zip(payers, attempts, strict=True):

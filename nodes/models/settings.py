@@ -138,6 +138,20 @@ def missing(environment: Mapping[str, str], file: Mapping[str, Any]) -> str | No
     return None
 
 
+def require_price(settings: ModelSettings | None, limits: Mapping[str, Any]) -> None:
+    """Raises BadInput for a limit in dollars where nobody knows what the model costs: it would hold nothing."""
+    if settings and settings.price is None and limits.get("cost") is not None:
+        raise BadInput(
+            f"no price of {settings.name} is known, so a budget in dollars cannot be kept: limit tokens instead, "
+            f"or {pricing(settings)} (0 where it costs nothing)"
+        )
+
+
+def pricing(settings: ModelSettings) -> str:
+    """How a price is told."""
+    return f'put [holdfast.prices] "{settings.name}" = {{ input = …, output = … }} into holdfast.toml'
+
+
 def _given(environment: Mapping[str, str], file: Mapping[str, Any]) -> tuple[str, str, str]:
     """(model, key, base URL), each "" where it is not set."""
     name = environment.get(MODEL) or file.get("model") or ""

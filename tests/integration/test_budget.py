@@ -167,6 +167,29 @@ async def test_a_wrong_answer_is_told_what_is_wrong_with_it_and_changes_nothing(
     assert (still.stops, still.budget, [one.id for one in still.questions]) == (["budget"], {"cost": 0.1}, ["q1"])
 
 
+async def test_a_budget_in_dollars_is_refused_where_no_price_is_known(hf, model):
+    hf.services.calls = Calls(model, ModelSettings("unpriced"))
+    with pytest.raises(BadInput, match="no price of unpriced is known"):
+        await hf.start("g", plan={"subtasks": [asks("a")]}, budget={"cost": 1})
+    task = await hf.start("g", plan={"subtasks": [asks("a")]}, budget={"tokens": 1000})
+    assert (await hf.wait(task.id)).state == TaskState.COMPLETED
+
+
+async def test_a_task_whose_model_has_no_price_any_more_pauses_before_the_next_call(hf, model):
+    model.gate.clear()
+    task = await hf.start("g", plan={"subtasks": [asks("a", 2)]}, budget={"cost": 0.10})
+    await until(lambda: model.calls == 1)
+    priced, hf.services.calls.settings = hf.services.calls.settings, ModelSettings("unpriced")
+    model.gate.set()
+    paused = await hf.wait(task.id, until=[TaskState.PAUSED, TaskState.COMPLETED])
+    assert (paused.state, paused.stops, model.calls) == (TaskState.PAUSED, ["system"], 1)
+    assert "no price of unpriced is known" in paused.pause_reason
+    hf.services.calls.settings = priced
+    await idle(hf, task.id)
+    await hf.resume(task.id)
+    assert (await hf.wait(task.id)).state == TaskState.COMPLETED
+
+
 async def test_a_resume_alone_does_not_lift_the_budget_and_a_person_stays_in_force(hf, model):
     task = await hf.start("g", plan={"subtasks": [asks("a", 3)]}, budget={"cost": 0.10})
     (question,) = (await over(hf, task.id)).questions

@@ -21,6 +21,7 @@ from holdfast.checkpoints.errors import HoldfastError
 from holdfast.cli.preflight import RULES, prepare_types
 from holdfast.cli.text import size
 from holdfast.nodes.models.abilities import Abilities, probe, remember
+from holdfast.nodes.models.settings import pricing
 from holdfast.nodes.models.types import Fault
 
 if TYPE_CHECKING:
@@ -177,8 +178,7 @@ def _model(path: Path) -> Iterator[Finding]:
     if price:
         yield Finding("price", "ok", f"${price.input:g} for a million tokens in, ${price.output:g} for a million out")
     elif not settings.is_local:
-        told = f'put [holdfast.prices] "{settings.name}" = {{ input = …, output = … }} into holdfast.toml'
-        yield Finding("price", "warning", f"none is known, so costs are counted as 0; {told}")
+        yield Finding("price", "warning", f"none is known, so costs are counted as 0; {pricing(settings)}")
 
 
 async def _asked(settings: ModelSettings) -> tuple[Abilities | None, Status, str]:

@@ -47,6 +47,7 @@ def ready(wishes: Wishes, *, elsewhere: bool = False) -> dict[str, Any]:
     _check_goal(wishes.goal)
     if not elsewhere:
         engine()
+        _check_budget(wishes.budget or {})
         prepare_types(wishes.types)
     plan = _read_plan(wishes.plan, checked=not elsewhere)
     if not elsewhere:
@@ -100,6 +101,14 @@ def engine() -> str:
     if settings:
         return settings.title
     return RULES + f" ({lacks})" * bool(lacks)
+
+
+def _check_budget(limits: Mapping[str, float]) -> None:
+    """Raises BadInput for a limit in dollars where the model has no price."""
+    from holdfast.graphs.settings import model
+    from holdfast.nodes.models.settings import require_price
+
+    require_price(model(), limits)
 
 
 def _check_data(data: Sequence[str], *, with_plan: bool) -> None:
