@@ -71,9 +71,13 @@ def clear(
     from holdfast.checkpoints import cache as kept
     from holdfast.cli.text import count
 
-    if sum(map(bool, (key, type_, tag, origin, stale))) > 1:
+    named = {"--key": key, "--type": type_, "--tag": tag, "--from": origin, "--stale": stale or None}
+    given = {name: value for name, value in named.items() if value is not None}
+    if len(given) > 1:
         raise click.UsageError("give one of --key, --type, --tag, --from and --stale")
-    if key is not None and (not key or set(key.lower()) - set("0123456789abcdef")):
+    if empty := next((name for name, value in given.items() if value == ""), None):  # a variable that is not set
+        raise click.UsageError(f"{empty} is given without a value; without any option all answers are forgotten")
+    if key is not None and set(key.lower()) - set("0123456789abcdef"):
         raise click.UsageError(f"the key {key!r} has to be hexadecimal digits")
     ways: list[tuple[Any, Callable[[sqlite3.Connection], int]]] = [
         (key, lambda db: kept.clear_key(db, key or "")),
