@@ -22,6 +22,7 @@ from holdfast.nodes.report.document import Block, Bullets, Fact, Note, Paragraph
 from holdfast.nodes.report.text import plain
 
 STEPS = ("write", "write again")
+NOTHING = "NONE"  # says a model that has nothing to add: an empty answer is a fault
 MOST_FACTS = 300  # that a model is told
 MOST_SENTENCES = 40
 SHOWN = 20_000  # characters of a text that goes back
@@ -110,6 +111,8 @@ async def compose(ctx: TaskContext, prompt: Prompt, told: Mapping[str, str], gro
 
 def checked(text: str, ground: Ground) -> tuple[list[list[list[Span]]], list[str]]:
     """The sentences that may stand, by paragraph, and "sentence: fault" for each that may not."""
+    if text.strip(" \n.*").upper() == NOTHING:
+        return [], []
     found, wrong, left = list[list[list[Span]]](), list[str](), MOST_SENTENCES
     for paragraph in sentences(text):
         kept = []

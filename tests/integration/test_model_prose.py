@@ -113,6 +113,19 @@ async def test_a_sentence_with_an_unknown_figure_goes_back_once_and_is_then_left
     assert results["outlook"]["written"]["said"].keys() == {"write", "write again"}
 
 
+async def test_a_model_that_has_nothing_to_add_says_so_with_the_word_that_it_is_told(tmp_path, monkeypatch):
+    def script(body: dict[str, Any]) -> dict[str, Any]:
+        word = re.search(r"answer with the one word (\w+)", body["messages"][0]["content"])
+        return {"text": word[1] if word else "Look closely."}
+
+    with ModelServer(script=script) as server:
+        results, page, _ = await report(server, tmp_path, monkeypatch)
+        assert server.count == 2
+    assert [block["type"] for block in results["recommendations"]["blocks"]] == ["bullets"]
+    assert "Further advice" not in page
+    assert (await verify(page, [tmp_path / "market.csv"])).differences == []
+
+
 async def test_a_model_that_declines_leaves_the_advice_of_the_rules(tmp_path, monkeypatch):
     with ModelServer(script=lambda body: {"fault": "refusal"}) as server:
         results, page, _ = await report(server, tmp_path, monkeypatch)
