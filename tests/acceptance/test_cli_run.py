@@ -69,6 +69,15 @@ def test_a_failed_task_exits_1_and_names_what_failed(cli: Cli) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_failed_task_is_one_sentence_on_stderr_for_a_program_too(cli: Cli) -> None:
+    plan = cli.plan({"id": "a", "type": "agent", "params": {"goal": "g"}}, sleep("b", 0, "a"))
+    failed = cli("run", "Fail", "--plan", plan, "--json")
+    task = lines(failed.stdout)[-1]
+    assert (failed.returncode, task["state"]) == (1, "FAILED")
+    told = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    assert told == [f"error: {task['error']}"]
+
+
 def test_ctrl_c_pauses_after_the_step_and_resume_finishes_what_is_left(cli: Cli) -> None:
     run = cli.begin("run", "Long", "--plan", cli.plan(sleep("a", 1.0), sleep("b", 0, "a")), "--json")
     read_until(run, started("a"))

@@ -318,6 +318,8 @@ def _say_end(stage: Stage, task: Task) -> None:
     if not stage.json_to or (sys.stderr.isatty() and not stage.json_to.isatty()):
         ending.show(task, seconds, stage.to, sys.stderr if stage.json_to else sys.stdout, stage.types)
     else:
+        if task.state in (TaskState.FAILED, TaskState.REJECTED) and task.error and not stage.error:
+            report(HoldfastError(task.error))
         ending.ask(task, stage.to, sys.stderr)
 
 
