@@ -6,6 +6,7 @@ call is made only to see (``Model.lacks`` tells what is refused), or by ``holdfa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from dataclasses import asdict, dataclass, replace
@@ -80,7 +81,8 @@ def remember(db: sqlite3.Connection, settings: ModelSettings, found: Abilities) 
 
 
 def _key(settings: ModelSettings) -> str:
-    return f"abilities {settings.base_url} {settings.name}"
+    """An address and a model; the address is not written down, for some gateways have a key in its path."""
+    return f"abilities {hashlib.sha256(settings.base_url.encode()).hexdigest()[:16]} {settings.name}"
 
 
 async def _try(endpoint: Endpoint, request: Request) -> Reply | None:

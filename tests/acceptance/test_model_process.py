@@ -76,6 +76,18 @@ def test_doctor_asks_the_model_remembers_what_it_can_do_and_says_what_is_wrong(c
     assert "cannot be reached" in gone.stdout
 
 
+def test_a_key_in_the_path_of_the_address_stands_in_no_file(cli):
+    with ModelServer() as server:
+        cli.env |= server.env() | {"OPENAI_BASE_URL": f"http://127.0.0.1:{server.port}/planted-01/v1"}
+        assert cli("run", "Say it", "--plan", cli.plan(says())).returncode == 0
+        assert cli("doctor").returncode == 0
+        assert {call.path for call in server.calls} == {"/planted-01/v1/chat/completions"}
+    with closing(sqlite3.connect(cli.folder / ".holdfast/holdfast.db")) as db:
+        assert db.execute("SELECT count(*) FROM meta WHERE key LIKE 'abilities %'").fetchone() == (1,)
+    for path in cli.folder.rglob("*"):
+        assert not (path.is_file() and b"planted" in path.read_bytes()), path
+
+
 def test_help_loads_neither_langchain_nor_a_client_of_http(cli):
     import subprocess
     import sys
