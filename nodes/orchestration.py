@@ -434,6 +434,8 @@ def _failure(rows: list[SubtaskRow]) -> str | None:
     """Why the task failed, or None."""
     failed = [row for row in rows if row.state == SubtaskState.FAILED and not subtasks.has_result(row)]
     failed = [row for row in failed if not row.id.startswith(revision.REVISER)]  # without one the plan stays as it is
+    if any(row.id == PLANNER and row.state == SubtaskState.SKIPPED for row in rows):
+        return "there is no plan, for making one was skipped"
     if not failed:
         return None
     first = f"{failed[0].id}: {failed[0].error}" if not _built_in(failed[0]) else failed[0].error

@@ -146,6 +146,14 @@ async def test_what_is_dropped_may_be_named_with_what_depends_on_it_and_twice(hf
     assert [done.plan[one].state for one in "abz"] == ["skipped", "skipped", "completed"]
 
 
+async def test_a_task_whose_planning_is_dropped_has_failed_and_not_completed_without_a_plan(hf, model):
+    task = await hf.start("Say something", budget={"tokens": 60})
+    (question,) = (await over(hf, task.id)).questions
+    await hf.answer(task.id, question.id, {"drop": ["@plan"]})
+    ended = await hf.wait(task.id)
+    assert (ended.state, ended.error) == (TaskState.FAILED, "there is no plan, for making one was skipped")
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
