@@ -1,7 +1,7 @@
 """Answers that need no call: earlier ones of equal requests, and those of equal requests that are under way.
 
-An answer is kept once the subtask that asked for it has completed, in the same transaction, so that one which could not
-be used is asked for anew.  Equal are requests of the same owner and type, with everything that is sent.
+An answer is kept once the subtask that asked for it has completed, in the same transaction, so that one that
+made it fail is asked for anew.  Equal are requests of the same owner and type, with everything that is sent.
 """
 
 from __future__ import annotations
