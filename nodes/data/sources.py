@@ -55,14 +55,19 @@ class Source:
         return self.path.name
 
 
-def find_sources(paths: Sequence[str | Path]) -> list[Source]:
-    """A source for each file named, each data file in a folder named, and each match of a pattern; no file twice."""
+def find_files(paths: Sequence[str | Path]) -> list[Path]:
+    """Each file named, each data file in a folder named, and each match of a pattern; no file twice, none opened."""
     files: dict[Path, None] = {}
     for path in paths:
         files.update(dict.fromkeys(_expand(Path(path))))
     if not files:
         raise BadInput("a market research report needs data: give a file or folder with --data")
-    return [inspect(path) for path in files]
+    return list(files)
+
+
+def find_sources(paths: Sequence[str | Path]) -> list[Source]:
+    """How to read each of the files that the paths stand for."""
+    return [inspect(path) for path in find_files(paths)]
 
 
 def _expand(path: Path) -> list[Path]:

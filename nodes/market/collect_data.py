@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.nodes.context import TaskContext
 from holdfast.nodes.data.reading import MAX_CELLS, collect
-from holdfast.nodes.data.sources import find_sources
+from holdfast.nodes.data.sources import find_files
 from holdfast.nodes.registry import task_type
 from holdfast.nodes.scratch import scratch_folder
 
@@ -25,7 +25,7 @@ class CollectParams(BaseModel):
 
 
 def _files(params: CollectParams) -> list[Path]:
-    return [source.path for source in find_sources(params.paths)]
+    return find_files(params.paths)
 
 
 @task_type("collect_data", reads=_files, files="paths")

@@ -10,6 +10,7 @@ from holdfast.checkpoints.errors import BadInput
 from holdfast.nodes.data.files import check_inputs
 from holdfast.nodes.data.reading import collect
 from holdfast.nodes.data.sources import find_sources
+from holdfast.nodes.registry import REGISTRY
 from tests.unit.fakes_market import write
 
 GOOD = "year,make,units\n2001,A,3\n2002,A,4\n"
@@ -122,6 +123,11 @@ def test_a_folder_gives_its_data_files_once_and_in_order(tmp_path: Path) -> None
         "a.csv",
         "b.csv",
     ]
+
+
+def test_the_files_of_a_subtask_are_named_without_opening_them(tmp_path: Path) -> None:
+    paths = [str(write(tmp_path / name, text)) for name, text in (("a.csv", GOOD), ("broken.csv", "a,b\n1\n"))]
+    assert REGISTRY.get("collect_data").paths({"params": {"paths": [str(tmp_path)]}}) == {str(tmp_path), *paths}
 
 
 def test_small_files_are_read_on_trial_so_that_a_missing_time_column_is_told_before_anything_starts(

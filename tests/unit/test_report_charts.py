@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -27,6 +28,21 @@ def test_a_chart_s_files_carry_title_and_subtitle_and_the_page_s_variant_does_no
     assert figure.title in texts(drawing.svg)
     assert figure.title not in texts(drawing.page)
     assert "2014" in texts(drawing.page)
+
+
+def test_title_and_subtitle_stand_above_the_chart_and_inside_the_picture():
+    figure = bar_figure()
+    figure.title, figure.subtitle = "A title that needs two lines " * 4, "and a subtitle that needs three " * 9
+    drawing = charts.draw(figure)
+    root, page = (ElementTree.fromstring(svg) for svg in (drawing.svg, drawing.page))
+    heads = [float(text.attrib["y"]) for text in root.findall(f"{SVG}text")]
+    assert len(heads) == 5
+    assert all(b - a >= 16 for a, b in itertools.pairwise(heads))
+    (chart,) = root.findall(f"{SVG}g")
+    top = float(chart.attrib["transform"].split(",")[1].rstrip(")"))
+    assert top >= heads[-1] + 5
+    assert float(root.attrib["height"]) == top + float(page.attrib["height"]) + charts.MARGIN
+    assert list(ElementTree.fromstring(drawing.page).itertext()) == list(chart.itertext())
 
 
 def test_the_spec_can_be_drawn_by_anyone_and_says_what_it_shows():

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+import unicodedata
 from html.parser import HTMLParser
 from typing import Any
 
@@ -140,6 +141,10 @@ def test_no_format_lets_a_name_turn_the_reading_direction(page: str, hostile: Do
 
 def test_control_and_half_characters_do_not_get_through():
     assert clean("a\x00b\x1bc\nd\ud800e\u202ef g") == "abc d\ufffdef g"
+    for c in map(chr, range(0x110000)):
+        bad = unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u061c\u200e\u200f\ufeff"
+        bad = bad or "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069"
+        assert (clean(c) != c) == bad, hex(ord(c))
 
 
 def test_html_fetches_nothing(page: str):
