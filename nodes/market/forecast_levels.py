@@ -54,7 +54,6 @@ def write_bands(found: Findings) -> dict[str, Any]:
     courses = [(level, series) for level in levels.shown if (series := consecutive(_latest(level), levels.grain))]
     reaches = _reaches(courses, levels.ratio)
     if not reaches:
-        found.rows("series")
         tests = words.spelled(backtest.MIN_ORIGINS)
         text = (
             f"no {levels.one} has {LEAST[levels.grain]} {levels.grain}s, at most a tenth of them missing, with room for"
@@ -210,4 +209,4 @@ def _chart(levels: Levels, reaches: Sequence[Reach], span: str) -> None:
     )
     cells = [[row["name"], row["low_label"], row["high_label"]] for row in values]
     columns = [levels.one.capitalize(), f"10{words.NBSP}%", f"90{words.NBSP}%"]
-    levels.found.figure("bands", title, subtitle, alt, forecast_charts.ranges(values), columns, cells, "series")
+    levels.figure("bands", title, subtitle, alt, forecast_charts.ranges(values), columns, cells, "series")

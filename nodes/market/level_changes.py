@@ -17,12 +17,16 @@ def write_comparison(found: Findings) -> dict[str, Any]:
     if not ordered:
         found.say("There are too few periods to compare changes.")
         return {"levels": {}}
+    many: dict[str, Fact | str] = {}
+    if len(levels.shown) < len(levels.each):
+        many["n"] = found.count("compared", len(levels.shown), "series", f"{levels.many} that are compared")
+        many["all"] = found.count("entities", len(levels.each), "levels", f"{levels.many} in the file")
     found.say(
-        "Compared are changes of {name}: levels have no market share and no concentration (HHI), since they cannot be"
-        " summed.",
+        f"Compared are changes of {{name}}{f' of {{n}} of {{all}} {levels.many}' if many else ''}: levels have no"
+        " market share and no concentration (HHI), since they cannot be summed.",
         name=levels.name,
+        **many,
     )
-    found.rows("levels")
     _compared(levels)
     leaders = levels.leaders(ordered)
     picked = ordered[:3] + [pair for pair in ordered[3:] if pair[1] < 0][-2:]
@@ -199,7 +203,7 @@ def _change_chart(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
         f"Bar chart of {len(values)} changes: {title}; {best[0].name} {values[0]['label']}, {worst[0].name}"
         f" {values[-1]['label']}."
     )
-    levels.found.figure(
+    levels.figure(
         "change",
         title,
         subtitle,

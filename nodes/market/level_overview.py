@@ -36,11 +36,11 @@ def write_overview(found: Findings, parts: constant_parts.Told | None = None) ->
                 n=n,
             ),
             *([constant_parts.sentence(found, parts)] if parts else []),
+            *_compared(levels),
             *_late(levels),
         ]
     )
     _partial(levels)
-    found.rows("levels")
     _level_table(levels)
     if levels.ratio and len(levels.shown) > 1:
         _rebased_chart(levels)
@@ -64,6 +64,22 @@ def _ends(levels: Levels) -> dict[str, Any]:
         for level, pick in ((high, max), (low, min))
     ]
     return {"highest": high.name, "highest_when": when[0], "lowest": low.name, "lowest_when": when[1]}
+
+
+def _compared(levels: Levels) -> list[list[Span]]:
+    """Who is compared, where not all are."""
+    each, shown = levels.each, len(levels.shown)
+    if shown == len(each):
+        return []
+    last = max(row["last"] for row in each)
+    current = [row for row in each if row["last"] == last and row["n"] > 1] or each
+    those = f"those with a history up to {levels.when(last)}" if len(current) < len(each) else "those"
+    if shown < len(current):
+        those += " with the highest last values"
+        if any(2 * row["n"] < max(row["n"] for row in each) for row in current):
+            those += ", first those with at least half of the longest history"
+    n = levels.found.count("compared", shown, "series", f"{levels.many} that are compared")
+    return [say(f"Compared are {{n}} of them: {those}.", n=n)]
 
 
 def _late(levels: Levels) -> list[list[Span]]:
@@ -151,9 +167,10 @@ def _rebased_chart(levels: Levels) -> None:
     )
     cells = [[level.name, "100", words.number(level.values[-1] / level.values[0] * 100)] for level, _ in lines]
     alt = f"Line chart of {len(lines)} {levels.many}: {title}; {best.name} went from 100 to {cells[0][2]}."
-    levels.found.figure(
-        "rebased", title, subtitle, alt, spec, [levels.one.capitalize(), start, end], cells, levels.query("since")
-    )
+    columns, query = [levels.one.capitalize(), start, end], levels.query("since")
+    half = words.spelled(MOST_LINES // 2)
+    which = f"the {half} largest and the {half} smallest changes of those compared" if len(lines) < len(ordered) else ""
+    levels.figure("rebased", title, subtitle, alt, spec, columns, cells, query, which=which, drawn=len(lines))
 
 
 def _line_ends(

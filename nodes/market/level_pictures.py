@@ -28,14 +28,13 @@ def level_text(levels: Levels, value: float) -> str:
 
 def courses(levels: Levels) -> None:
     """How each went: lines in one chart for up to four, else a panel each on one scale."""
-    shown = [levels.course(level) for level in levels.shown[:MOST_PANELS]]
-    shown = [level for level in shown if len(level.values) >= 3]
+    shown = [level for level in map(levels.course, levels.shown) if len(level.values) >= 3]
     if not shown:
         return
     if len(shown) == 1:
         _single_course(levels)
         return
-    shown.sort(key=lambda level: (-level.values[-1], level.name))
+    shown = sorted(shown, key=lambda level: (-level.values[-1], level.name))[:MOST_PANELS]
     values = [
         {"period": day, "name": level.name, "value": value, "tone": levels.tone(level.name)}
         for level in shown
@@ -43,7 +42,8 @@ def courses(levels: Levels) -> None:
     ]
     end = levels.span(shown[0].periods[-1], brief=True)
     start = levels.when(min(level.periods[0] for level in shown), brief=True)
-    title = f"{_at_top([(level.name, level.values[-1]) for level in shown], levels)} in {end}"
+    cut = len(shown) < len(levels.shown)
+    title = f"{_at_top([(level.name, level.values[-1]) for level in shown], levels, lowest=not cut)} in {end}"
     means = f", mean of {PER_YEAR[levels.grain]} {levels.grain}s" if levels.seasonal else f" per {levels.grain}"
     few = len(shown) <= 4
     subtitle = f"{levels.name}{means}, {unit(levels)}, {start} to {levels.when(shown[0].periods[-1], brief=True)}. "
@@ -58,7 +58,9 @@ def courses(levels: Levels) -> None:
             values, [level.name for level in shown], [level_text(levels, v.values[-1]) for v in shown]
         )
     columns = [levels.one.capitalize(), "First value", "Last value"]
-    levels.found.figure("courses", title, subtitle, alt, spec, columns, cells, levels.query("series"))
+    which = "the highest of those compared" if cut else ""
+    query = levels.query("series")
+    levels.figure("courses", title, subtitle, alt, spec, columns, cells, query, which=which, drawn=len(shown))
 
 
 def _ends(levels: Levels, shown: Sequence[Level]) -> list[dict[str, Any]]:
@@ -104,10 +106,10 @@ def _single_course(levels: Levels) -> None:
     ]
     alt = f"Line chart of {len(values)} {levels.grain}s, {start} to {end}: {title}; {cells[1][1]} and {cells[2][1]}."
     spec = figures.course(values, "", False)
-    levels.found.figure("courses", title, subtitle, alt, spec, [levels.grain.capitalize(), "Value"], cells, "series")
+    levels.figure("courses", title, subtitle, alt, spec, [levels.grain.capitalize(), "Value"], cells, "series")
 
 
-def _at_top(pairs: Sequence[tuple[str, float]], levels: Levels) -> str:
+def _at_top(pairs: Sequence[tuple[str, float]], levels: Levels, *, lowest: bool) -> str:
     """``East had the highest value, West the lowest``; ties are told."""
     ordered = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
     tops = [name for name, value in ordered if level_text(levels, value) == level_text(levels, ordered[0][1])]
@@ -115,6 +117,8 @@ def _at_top(pairs: Sequence[tuple[str, float]], levels: Levels) -> str:
     if len(tops) == len(ordered):
         return f"All {words.spelled(len(ordered))} {levels.many} stood at the same value"
     top = words.listed(tops) if len(tops) <= 3 else f"{words.spelled(len(tops)).capitalize()} {levels.many}"
+    if not lowest:
+        return f"{top} stood highest"
     low = words.listed(lows) if len(lows) <= 3 else f"{words.spelled(len(lows))} {levels.many}"
     return f"{top} stood highest, {low} lowest"
 
@@ -145,9 +149,7 @@ def ranks(levels: Levels) -> None:
     alt = f"Bar chart of {len(values)} levels: {apart}; {top['name']} {top['label']}, {low['name']} {low['label']}."
     spec = figures.ranking(values) if min(value for _, value in now) >= 0 else figures.diverging(values)
     cells = [[str(row["name"]), str(row["label"])] for row in values]
-    levels.found.figure(
-        "ranks", apart, subtitle, alt, spec, [levels.one.capitalize(), end], cells, levels.query("levels")
-    )
+    levels.figure("ranks", apart, subtitle, alt, spec, [levels.one.capitalize(), end], cells, levels.query("levels"))
 
 
 def spread(levels: Levels) -> None:
@@ -188,7 +190,7 @@ def spread(levels: Levels) -> None:
     alt = f"Chart of {len(rows)} ranges: {title}; {first['name']} from {first['low_label']} to {first['high_label']}."
     cells = [[row["name"], row["low_label"], level_text(levels, row["middle"]), row["high_label"]] for row in rows]
     columns = ["Year" if single else levels.one.capitalize(), f"10{words.NBSP}%", "Median", f"90{words.NBSP}%"]
-    levels.found.figure("spread", title, subtitle, alt, level_figures.ranges(rows), columns, cells, "series")
+    levels.figure("spread", title, subtitle, alt, level_figures.ranges(rows), columns, cells, "series")
 
 
 def _by_year(levels: Levels) -> list[tuple[str, list[float]]]:
@@ -225,9 +227,7 @@ def years(levels: Levels) -> None:
     )
     alt = f"Bar chart of {len(values)} years: {title}; {high['label']} and {low['label']}."
     cells = [[str(row["name"]), str(row["label"])] for row in values]
-    levels.found.figure(
-        "years", title, subtitle, alt, figures.diverging(values), ["Year", "Difference"], cells, "series"
-    )
+    levels.figure("years", title, subtitle, alt, figures.diverging(values), ["Year", "Difference"], cells, "series")
 
 
 def distance(levels: Levels) -> None:
@@ -259,7 +259,7 @@ def distance(levels: Levels) -> None:
     subtitle = f"{levels.name}, {end}, against each one’s highest {such} in the file, {measured}."
     columns = [levels.one.capitalize(), "Below the highest"]
     cells = [[name, text] for name, _, text in gaps]
-    levels.found.figure(
+    levels.figure(
         "distance", title, subtitle, alt, figures.diverging(values_of), columns, cells, levels.query("series")
     )
 
@@ -351,4 +351,4 @@ def _season_chart(
     alt = f"Chart of {len(medians)} parts of the year: {title}."
     spec = figures.seasonal(medians, singles, base)
     columns = [levels.grain.capitalize(), "Index" if levels.ratio else "Difference"]
-    levels.found.figure("season", title, subtitle, alt, spec, columns, cells, "series")
+    levels.figure("season", title, subtitle, alt, spec, columns, cells, "series")

@@ -112,7 +112,7 @@ def _fall_chart(levels: Levels, falls: list[tuple[Level, formulas.Drawdown]]) ->
             f"The deepest fall from a peak was {values[0]['label']}, of more than one of {words.spelled(len(values))}"
         )
     alt = f"Bar chart of {len(values)} deepest falls: {title}; {values[0]['label']} and {values[-1]['label']}."
-    levels.found.figure(
+    levels.figure(
         "drawdown",
         title,
         f"Deepest fall of {levels.name} from an earlier highest value, %.",
@@ -138,7 +138,7 @@ def _swing_chart(levels: Levels, swings: dict[str, float]) -> None:
         f" × √{PER_YEAR[levels.grain]}, %." if levels.grain != "year" else ", %."
     )
     alt = f"Bar chart of {len(values)} volatilities: {title}; {values[0]['label']} and {values[-1]['label']} a year."
-    levels.found.figure(
+    levels.figure(
         "volatility",
         title,
         subtitle,

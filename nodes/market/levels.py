@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from holdfast.nodes.data import names
 from holdfast.nodes.market import formulas, words
@@ -29,6 +30,13 @@ _NO_RATIO = {
     "utilisation", "utilization", "humidity", "ph", "nps", "turnout", "unemployment", "tmin", "tmax", "tavg",
 }  # fmt: skip
 
+# the entities with a value in the last period: of many those with the highest, long histories first
+_COMPARED = (
+    "SELECT entity FROM (SELECT entity, arg_max(value, period) AS value, 2 * count(*) >= max(count(*)) OVER () AS long,"
+    " count(*) > 1 AND max(period) = max(max(period)) OVER () AS now FROM cells WHERE entity IS NOT NULL GROUP BY"
+    f" entity) QUALIFY now = bool_or(now) OVER () ORDER BY long DESC, value DESC, entity LIMIT {MOST}"
+)
+
 QUERIES = {
     "levels": (
         "SELECT entity, count(*) AS n, min(period) AS first, max(period) AS last, arg_min(value, period) AS"
@@ -40,11 +48,11 @@ QUERIES = {
         "SELECT entity, arg_min(value, period) AS first_value, arg_max(value, period) AS last_value FROM cells "
         "WHERE entity IS NOT NULL AND period >= DATE '{start}' GROUP BY entity ORDER BY entity"
     ),
-    "series": "SELECT entity, period, value FROM cells WHERE entity IS NOT NULL ORDER BY entity, period",
+    "series": f"SELECT entity, period, value FROM cells WHERE entity IN ({_COMPARED}) ORDER BY entity, period",
     "means": (
-        "SELECT entity, period, avg(value) OVER w AS mean FROM cells WHERE entity IS NOT NULL WINDOW w AS (PARTITION BY"
-        " entity ORDER BY period ROWS BETWEEN {before} PRECEDING AND CURRENT ROW) QUALIFY count(*) OVER w = {before}"
-        " + 1 ORDER BY entity, period"
+        f"SELECT entity, period, avg(value) OVER w AS mean FROM cells WHERE entity IN ({_COMPARED}) WINDOW w AS"
+        " (PARTITION BY entity ORDER BY period ROWS BETWEEN {before} PRECEDING AND CURRENT ROW) QUALIFY count(*) OVER w"
+        " = {before} + 1 ORDER BY entity, period"
     ),
     "span": (
         "SELECT sum(n)::BIGINT AS rows, count(DISTINCT period) AS periods, count(DISTINCT entity) AS entities FROM"
@@ -83,10 +91,10 @@ class Levels:
         self.measure = measure
         self.one, self.many = (entity.noun, entity.plural) if entity else ("series", "series")
         self.name = words.quoted(measure.column)
-        self.all = self._read()
+        self.each = each = found.rows("levels")
         self.ratio = (
-            bool(self.all)
-            and min(min(level.values) for level in self.all) > 0
+            bool(each)
+            and min(row["low"] for row in each) > 0
             and not _NO_RATIO & set(names.words(measure.column))
             and measure.unit.casefold() not in _NO_RATIO_UNITS
         )
@@ -96,9 +104,7 @@ class Levels:
             or {"pct", "percent", "percentage", "rate", "share"} & set(names.words(measure.column))
             else measure.unit
         )
-        last = max((level.periods[-1] for level in self.all), default="")
-        current = [level for level in self.all if level.periods[-1] == last and len(level.values) > 1]
-        self.shown = sorted(current or self.all, key=lambda level: (-len(level.values), level.name))[:MOST]
+        self.shown = self._read()
         self.start = max((level.periods[0] for level in self.shown), default="")
         self._means_read = False
         self._means: dict[tuple[str, str, int], Level] = {}
@@ -107,12 +113,13 @@ class Levels:
         self.seasonal = self.strength is not None and self.strength >= formulas.STRONG
 
     def _read(self) -> list[Level]:
+        """Those that are compared, highest last value first: of many the highest that have a long enough history."""
         courses: dict[str, Level] = {}
         for row in self.found.rows("series"):
             level = courses.setdefault(row["entity"], Level(row["entity"], [], []))
             level.periods.append(row["period"])
             level.values.append(row["value"])
-        return list(courses.values())
+        return sorted(courses.values(), key=lambda level: (-level.values[-1], level.name))
 
     def season_of(self, level: Level) -> formulas.Season | None:
         """The season of one course; None with fewer than three years or too many gaps."""
@@ -146,6 +153,13 @@ class Levels:
         return Level(
             level.name, [level.periods[i] for i in ends], [sum(level.values[i - n + 1 : i + 1]) / n for i in ends]
         )
+
+    def figure(self, name: str, title: str, subtitle: str, *rest: Any, which: str = "", drawn: int = 0) -> None:
+        """A chart whose subtitle says how many it draws, and ``which``, where these are not all there are."""
+        drawn = drawn or len(self.shown)
+        if drawn < len(self.each):
+            subtitle += f" Shown are {drawn} of {len(self.each)} {self.many}{which and f', {which}'}."
+        self.found.figure(name, title, subtitle, *rest)
 
     def query(self, name: str) -> str:
         """The query that returns what is compared: ``name``, or that of the means."""

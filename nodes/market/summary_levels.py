@@ -12,6 +12,12 @@ from holdfast.nodes.report.document import Fact
 SMALL_FALL = 5.0  # percent, below which the deepest fall is told as a small one; our own convention
 
 
+def _among(known: Known) -> tuple[str, dict[str, Fact]]:
+    """``Of the 15 regions compared, `` where the file has more; else nothing."""
+    n, entity = known.fact("market_overview.compared"), known.profile.roles.entity
+    return (f"Of the {{compared}} {entity.plural} compared, ", {"compared": n}) if n and entity else ("", {})
+
+
 def _level_change(known: Known) -> Finding | None:
     best = known.level_name("best")
     facts = (
@@ -26,19 +32,21 @@ def _level_change(known: Known) -> Finding | None:
     if facts is None:
         return None
     levels = known.beside("levels")
+    among, compared = _among(known)
     tied = levels.get("best_tied") or [best]
     moved = ("rose" if levels["best_rose"] else "fell") + f" by {{change}} {levels['best_between']}"
     if len(tied) > 1:
         who = "All " + words.spelled(len(tied)) if len(tied) == levels["of"] else words.spelled(len(tied)).capitalize()
         which = "alike" if len(tied) == levels["of"] else "the most, alike"
         moved = moved.replace(" by ", f" {which}, by ", 1)
+        who = who.lower() if among else who
         return say(
-            f"**{who} {moved}.** {{best}} went from {{first}} to {{last}}.", best=best, **facts
+            f"**{among}{who} {moved}.** {{best}} went from {{first}} to {{last}}.", best=best, **facts, **compared
         ), known.confidence("level_change")
     if levels["of"] > 1:
         moved = moved.replace(" by ", f" the {'most' if levels['best_rose'] else 'least'}: by ", 1)
-    template = f"**{{best}} {moved}, {{first}} to {{last}}.**"
-    places: dict[str, Fact | str] = {**facts, "best": best}
+    template = f"**{among}{{best}} {moved}, {{first}} to {{last}}.**"
+    places: dict[str, Fact | str] = {**facts, **compared, "best": best}
     if rate := known.fact(f"competitor_analysis.yearly/{best}"):
         template += " That is {rate} a year. One start and one end decide it."
         places["rate"] = rate
@@ -58,7 +66,10 @@ def _level_common(known: Known) -> Finding | None:
     since = f"Since {levels['start']}"
     if known.level_name("late"):
         since = f"From the latest common start, {levels['start']},"
+    among, compared = _among(known)
+    since = f"{among}{since[0].lower()}{since[1:]}" if among else since
     template = f"**{since} {{best}} shows the highest change ({{up}}) and {{worst}} the lowest ({{down}}).**"
+    facts |= compared
     if known.level_name("late"):
         template += " {late} begins only then: compare all from there."
         return say(template, best=best, worst=worst, late=levels["late"], **facts), known.confidence("level_common")
@@ -93,11 +104,13 @@ def _level_fall(known: Known) -> Finding | None:
     alone = len(known.beside("levels").get("deepest_tied") or []) == 1 < (known.number("market_overview.entities") or 0)
     if not fact:
         return None
+    among, compared = _among(known) if alone else ("", {})
     return say(
-        f"**{{name}} fell{' the deepest' if alone else ''} from an earlier peak: by {{fall}}.** Such a fall was"
+        f"**{among}{{name}} fell{' the deepest' if alone else ''} from an earlier peak: by {{fall}}.** Such a fall was"
         " possible within this file; it may be so again.",
         name=name,
         fall=fact,
+        **compared,
     ), known.confidence("level_fall")
 
 
@@ -122,12 +135,14 @@ def _level_swing(known: Known) -> Finding | None:
     )
     if facts is None:
         return None
+    among, compared = _among(known)
     return say(
-        "**{most} swung the most, {high} a year, {least} the least, {low}.** Compare gains with the swings they came"
-        " with.",
+        f"**{among}{{most}} swung the most, {{high}} a year, {{least}} the least, {{low}}.** Compare gains with the"
+        " swings they came with.",
         most=most,
         least=least,
         **facts,
+        **compared,
     ), known.confidence("level_swing")
 
 
@@ -153,11 +168,14 @@ def _level_extremes(known: Known) -> Finding | None:
     )
     if facts is None:
         return None
+    among, compared = _among(known)
     template = (
-        f"**The highest value was {{high}} ({{top}}, {levels['highest_when']}), the lowest {{low}} ({{bottom}},"
-        f" {levels['lowest_when']}).** Between them lies what to be ready for."
+        f"**{among}{'the' if among else 'The'} highest value was {{high}} ({{top}}, {levels['highest_when']}), the"
+        f" lowest {{low}} ({{bottom}}, {levels['lowest_when']}).** Between them lies what to be ready for."
     )
-    return say(template, top=levels["highest"], bottom=levels["lowest"], **facts), known.confidence("level_extremes")
+    return say(template, top=levels["highest"], bottom=levels["lowest"], **facts, **compared), known.confidence(
+        "level_extremes"
+    )
 
 
 LEVELS: list[Writer] = [

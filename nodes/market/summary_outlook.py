@@ -45,5 +45,7 @@ def level_outlook(known: Known) -> tuple[list[Span], Level] | None:
         f"**{{name}} stands at {{last}}; the {{band}} band for {forecast['span']} later runs from {{low}} to"
         " {high}.** "
     )
-    template += f"{'It is the widest of all. ' if several else ''}The band comes from past moves: it is no forecast."
+    template += (
+        f"{'It is the widest of those compared. ' if several else ''}The band comes from past moves: it is no forecast."
+    )
     return say(template, name=name, **facts), known.confidence("outlook")

@@ -227,3 +227,51 @@ async def test_a_watch_date_is_never_of_high_confidence(analysed: Analysed) -> N
     found = await analysed("year,make,units", rows)
     assert "watch A and B, which may change places by 2019" in text_of(found, "recommendations")
     assert confidence.tests_in(list(found.values()))["crossing"].level == "medium"
+
+
+def many_prices() -> list[tuple[object, ...]]:
+    """S00 to S39, the later the higher; S39 ended, S38 is young."""
+    rows = []
+    for k in range(40):
+        months = range(48) if k != 38 else range(40, 48)
+        rows += [
+            (f"{2010 + i // 12}-{i % 12 + 1:02d}-01", f"S{k:02d}", (k + 1) * (47 + i + (i * (k + 2)) % 5))
+            for i in months
+        ]
+    return [row for row in rows if row[1] != "S39" or str(row[0]) < "2013-06-01"]
+
+
+async def test_of_many_levels_the_highest_are_compared_and_said_to_be(analysed: Analysed) -> None:
+    found = await analysed("date,symbol,price", many_prices())
+    named = {fact.removeprefix("market_overview.last/") for fact in facts(found) if "market_overview.last/" in fact}
+    assert named == {f"S{k:02d}" for k in range(23, 38)}
+    told = "Compared are 15 of them: those with a history up to December 2013 with the highest last values, first those"
+    assert told in text_of(found, "market_overview")
+    assert "of 15 of 40" in text_of(found, "competitor_analysis")
+    assert text_of(found, "executive_summary").count("Of the 15 symbols compared, ") >= 2
+    drawn = [figure for figure in figures(found).values() if figure.name != "season"]
+    assert len(drawn) >= 5
+    assert all(" of 40 symbols" in figure.subtitle for figure in drawn), [figure.subtitle for figure in drawn]
+
+
+async def test_of_many_lines_those_with_the_highest_last_values_are_drawn(analysed: Analysed) -> None:
+    rows = [
+        (f"{2010 + i // 12}-{i % 12 + 1:02d}-01", f"N{k:02d}", 20 + k + (i * (k + 3)) % 7)
+        for k in range(14)
+        for i in range(36)
+    ]
+    found = await analysed("date,region,temperature_c", rows, only=["market_overview"])
+    course = figures(found)["courses"]
+    assert {row["name"] for row in course.spec["data"]["values"]} == set(
+        sorted((row[1] for row in rows[35::36]), key=lambda name: -next(r[2] for r in rows[35::36] if r[1] == name))[
+            :12
+        ]
+    )
+    assert "Shown are 12 of 14 regions, the highest of those compared." in course.subtitle
+    assert "lowest" not in course.title
+
+
+async def test_where_all_are_compared_nothing_is_said_of_a_choice(analysed: Analysed) -> None:
+    found = await analysed("date,region,temperature_c", temperatures())
+    assert not any("Shown are" in figure.subtitle for figure in figures(found).values())
+    assert "Compared are 2" not in text_of(found, "market_overview")
