@@ -1,8 +1,8 @@
 """How sure a finding is: tested, not decreed.
 
-Three tests: the data are complete (no period missing inside), they cover more than three cycles, and the finding does
-not flip when the start moves by one period.  High if all are passed, medium if one fails, low if more do or if the
-finding rests on a role that was assumed.
+Three tests: the data are complete (no period missing inside, of the whole or of those a finding speaks of), they cover
+more than three cycles, and the finding does not flip when the start moves by one period. High if all are passed, medium
+if one fails, low if more do or if the finding rests on an assumed role.
 """
 
 from __future__ import annotations
@@ -64,17 +64,19 @@ def judge(
     doubt: str = "",
     most: Level = "high",
     entity: bool = False,
-    of: Sequence[str] = (),
+    of: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """What tests say of a finding, as JSON.
 
     ``cycles`` are the complete years of the window unless given; a finding about an ``entity`` rests on that role too.
-    Of those named in ``of`` no period may be missing either.
+    No period may be missing of those named in ``of``, or of anyone where a finding is on the whole.
     """
+    holes = [hole for hole in profile.holes if of is None or hole.entity in of]
+
     rests = {"measure", "time", *(("entity",) if entity else ())}
     return Grounds(
         finding=finding,
-        complete=complete and not profile.gaps and not any(hole.entity in of for hole in profile.holes),
+        complete=complete and not profile.gaps and not holes,
         cycles=cycles_in(profile) if cycles is None else cycles,
         holds=holds,
         assumed=bool(rests & set(profile.roles.assumed)),

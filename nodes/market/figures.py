@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 ACCENT, LIGHT, CONTRAST, GREY, INK = "#0072b2", "#a0cbe8", "#d55e00", "#8a929c", "#1a1d21"
+PALE = "#b4bcc6"  # single years behind what they have in common
 QUIET = "#5b6470"  # grey text: 4.5:1 and more on white
 Spec = dict[str, Any]
 Values = Sequence[Mapping[str, Any]]
@@ -72,13 +73,12 @@ def course(values: Values, mean_label: str, from_zero: bool) -> Spec:
     }
     layers = [raw]
     if means:
-        at = means[min(range(len(means)), key=lambda i: means[i]["mean"])]
         mean_y = {"field": "mean", "type": "quantitative", "title": None, "scale": scale}
         layers.append({"mark": {"type": "line", "color": ACCENT, "strokeWidth": 3}, "encoding": {"x": x, "y": mean_y}})
         layers.append(
             {
-                "data": {"values": [{**at, "text": mean_label}]},
-                "mark": {"type": "text", "color": ACCENT, "fontWeight": 600, "align": "left", "dy": 16, "dx": -4},
+                "data": {"values": [{**means[-1], "text": mean_label}]},  # beyond the lines, which would cross it
+                "mark": {"type": "text", "color": ACCENT, "fontWeight": 600, "align": "left", "dx": 6},
                 "encoding": {"x": x, "y": mean_y, "text": {"field": "text"}},
             }
         )
@@ -157,14 +157,14 @@ def dumbbell(values: Values) -> Spec:
 
 
 def seasonal(medians: Values, singles: Values, base: float = 100.0) -> Spec:
-    """Index per part of the year: ``part``, ``index``, ``label``, ``marked``; a dot for each single year.
+    """Index per part of the year: ``part``, ``index``, ``label``, ``tone``; a dot for each single year.
 
-    The labels stand in a row above, where neither a dot nor the line at ``base`` crosses them.
+    The labels stand in a row above, where neither a dot nor a line crosses them.
     """
     every = [row["index"] for row in [*medians, *singles]]
     low, high = min(*every, base), max(*every, base)
     room = high - low or 1.0
-    low, high = low - 0.05 * room, high + 0.18 * room
+    low, high = low - 0.05 * room, high + 0.05 * room
     scale = {"domain": [low, high], "nice": False, "zero": False}
     order = [row["part"] for row in medians]
     x = {
@@ -176,7 +176,7 @@ def seasonal(medians: Values, singles: Values, base: float = 100.0) -> Spec:
         "scale": {"domain": order},
     }
     y = {"field": "index", "type": "quantitative", "title": None, "scale": scale, "axis": {"tickCount": 5}}
-    colour = {"condition": {"test": "datum.marked", "value": CONTRAST}, "value": ACCENT}
+    colour = {"condition": TONES, "value": QUIET}
     return {
         "encoding": {"x": x, "y": y},
         "layer": [
@@ -187,7 +187,7 @@ def seasonal(medians: Values, singles: Values, base: float = 100.0) -> Spec:
             },
             {
                 "data": {"values": list(singles)},
-                "mark": {"type": "point", "filled": True, "size": 28, "color": LIGHT, "opacity": 0.9},
+                "mark": {"type": "point", "filled": True, "size": 28, "color": PALE, "opacity": 1},
             },
             {
                 "data": {"values": list(medians)},
@@ -197,7 +197,7 @@ def seasonal(medians: Values, singles: Values, base: float = 100.0) -> Spec:
             {
                 "data": {"values": list(medians)},
                 "mark": {"type": "text", "fontWeight": 600},
-                "encoding": {"text": {"field": "label"}, "y": {"value": 8}},
+                "encoding": {"text": {"field": "label"}, "y": {"value": -8}},
             },
         ],
     }

@@ -96,6 +96,7 @@ def _tests(levels: Levels, reaches: Sequence[Reach], courses: Sequence[tuple[Lev
         doubt=covered.doubt,
         most=covered.most,
         entity=True,
+        of=(),
     )
 
 

@@ -98,14 +98,12 @@ def _single_course(levels: Levels) -> None:
         else f"{levels.name} did not change"
     )
     thick = f" (thin) and mean of {n} {levels.grain}s (thick)" if any("mean" in row for row in values) else ""
-    subtitle = (
-        f"{levels.name} per {levels.grain}{thick}, {unit(levels)}, {start} to {end}. The axis does not start at zero."
-    )
+    subtitle = f"{levels.name} per {levels.grain}{thick}, {unit(levels)}, {start} to {end}. Axis not from zero."
     cells = [
         [levels.when(level.periods[i], brief=True), level_text(levels, level.values[i])] for i in (0, high, low, -1)
     ]
     alt = f"Line chart of {len(values)} {levels.grain}s, {start} to {end}: {title}; {cells[1][1]} and {cells[2][1]}."
-    spec = figures.course(values, "", False)
+    spec = figures.course(values, f"{n}-{levels.grain} mean", False)
     levels.figure("courses", title, subtitle, alt, spec, [levels.grain.capitalize(), "Value"], cells, "series")
 
 
@@ -329,7 +327,12 @@ def _season_chart(
         return words.number(value) if levels.ratio else levels.difference(value, plus=True).split(words.NBSP)[0]
 
     medians: list[dict[str, Any]] = [
-        {"part": _part(levels, p, brief=True), "index": one.index[p], "label": label(one.index[p]), "marked": p in ends}
+        {
+            "part": _part(levels, p, brief=True),
+            "index": one.index[p],
+            "label": label(one.index[p]),
+            "tone": (p == ends[0]) - (p == ends[1]),
+        }
         for p in sorted(one.index)
     ]
     series = consecutive(list(zip(typical.periods, typical.values, strict=True)), levels.grain)

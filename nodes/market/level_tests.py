@@ -58,8 +58,9 @@ def of_swings(levels: Levels) -> dict[str, Any]:
 def _tested(levels: Levels, finding: str, holds: bool | None, shown: Sequence[Level] = ()) -> dict[str, Any]:
     """``cycles`` are the full years of the shortest history that the finding compares."""
     cycles = min((len(level.values) // PER_YEAR[levels.grain] for level in shown or levels.shown), default=0)
-    complete = not constant_parts.changes(levels.profile)
-    return confidence.judge(levels.profile, finding, holds, complete=complete, cycles=cycles, entity=True)
+    series = [found for level in shown or levels.shown if (found := levels.series(level))]
+    complete = not constant_parts.changes(levels.profile) and not any(one.missing for one in series)
+    return confidence.judge(levels.profile, finding, holds, complete=complete, cycles=cycles, entity=True, of=())
 
 
 def _later(level: Level) -> Level:

@@ -220,8 +220,8 @@ class Levels:
 
     def difference(self, value: float, *, plus: bool = False) -> str:
         """A difference of two values in the measure's unit, without sign unless ``plus``."""
-        places = max(self.measure.places, 1) if abs(value) < 10 else 1
-        places = 0 if self.measure.whole and float(value).is_integer() else places
+        places = max(self.measure.places, 1)
+        places = 0 if abs(value) >= 10_000 or (self.measure.whole and float(value).is_integer()) else places
         text = words.number(value if plus else abs(value), places, plus=plus)
         return f"{text}{words.NBSP}{self.unit}".strip()
 
@@ -250,7 +250,7 @@ class Levels:
         return sorted(known, key=lambda pair: (-pair[1], pair[0].name))
 
     def tone(self, name: str) -> int:
-        """The colour of one in every chart: 1 for the highest change from the common start, −1 for the lowest."""
+        """The colour of one in every chart: 1 for who alone rose the most from the common start, −1 for who fell so."""
         if name not in self._tones:
             self._tones[name] = self._tone(name)
         return self._tones[name]
@@ -259,9 +259,9 @@ class Levels:
         ordered = self.ordered([level.since(self.start) for level in self.shown])
         if len(ordered) < 2:
             return int(bool(ordered) and name == ordered[0][0].name)
-        if self.alike(ordered[0][1], ordered[-1][1]):
-            return 0
-        return int(name == ordered[0][0].name) - int(name == ordered[-1][0].name)
+        rose, fell = self.leaders(ordered) == [name], self.leaders(ordered[::-1]) == [name]
+        rise, fall = (self.written(change) for _, change in (ordered[0], ordered[-1]))
+        return int(rose and rise.startswith("+")) - int(fell and fall.startswith(words.MINUS))
 
     def late(self) -> list[Level]:
         """Those that begin after the first period."""

@@ -64,10 +64,15 @@ def panels(
         "mark": {"type": "line", "strokeWidth": 1, "color": BEHIND},
         "encoding": {"detail": {"field": "of"}},
     }
+    columns = 3 if len(heads) in (5, 6, 9) else 4
+    full = len(heads) % columns == 0 == len(heads) % 2  # on a phone two stand side by side
+    # one axis below each column would stand below an empty place of the last row
+    each_its_own: Spec = {} if full else {"resolve": {"axis": {"x": "independent"}}}
     return {
         "data": {"values": list(values)},
         "facet": {"field": head, "type": "nominal", "title": None, "sort": list(heads)},
-        "columns": 3 if len(heads) in (5, 6, 9) else 4,
+        "columns": columns,
         "spacing": {"row": 14, "column": 14},
+        **each_its_own,
         "spec": {"encoding": dict(axes), "layer": [grey, *front]},
     }

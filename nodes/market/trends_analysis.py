@@ -186,7 +186,7 @@ class Trends:
                 "part": self._part(p, brief=True),
                 "index": index[p],
                 "label": words.number(index[p]),
-                "marked": p in (best, worst),
+                "tone": (p == best) - (p == worst),
             }
             for p in sorted(index)
         ]

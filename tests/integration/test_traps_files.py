@@ -122,6 +122,9 @@ async def test_holes_in_the_rows_of_one_name_are_no_zeros(read: Any) -> None:
     assert found.names["gainers"] == ["B"]
     assert (grounds(found)["moves"].complete, grounds(found)["moves"].level) == (False, "medium")
     assert grounds(found)["leader"].level == "high"  # A has all of its months
+    for finding in ("size", "extremes", "rows"):  # the whole lacks what B had
+        assert grounds(whole)[finding].complete, finding
+        assert not grounds(found)[finding].complete, finding
 
 
 async def test_a_year_that_one_name_lacks_is_not_drawn_as_zero(read: Any) -> None:

@@ -275,3 +275,48 @@ async def test_where_all_are_compared_nothing_is_said_of_a_choice(analysed: Anal
     found = await analysed("date,region,temperature_c", temperatures())
     assert not any("Shown are" in figure.subtitle for figure in figures(found).values())
     assert "Compared are 2" not in text_of(found, "market_overview")
+
+
+async def test_a_month_that_a_level_lacks_makes_what_is_said_of_it_less_sure(analysed: Analysed) -> None:
+    rows = [row for k, name in enumerate("ABC") for row in monthly(60, lambda i, k=k: 50 + 9 * k + i + i % 5, name)]
+    whole = confidence.tests_in(list((await analysed("date,symbol,price", rows)).values()))
+    less = await analysed("date,symbol,price", [row for row in rows if row[:2] != ("2012-05-01", "B")])
+    found = confidence.tests_in(list(less.values()))
+    for finding in ("level_change", "level_common", "level_fall", "level_swing", "outlook", "rows"):
+        assert whole[finding].complete, finding
+        assert not found[finding].complete, finding
+
+
+async def test_who_rose_has_no_colour_of_falls_and_who_rose_alike_none_at_all(analysed: Analysed) -> None:
+    def tones(found: Results, chart: str) -> dict[str, int]:
+        return {row["name"]: row["tone"] for row in figures(found)[chart].spec["data"]["values"]}
+
+    rows = [row for k, name in enumerate("ABC") for row in monthly(36, lambda i, k=k: 50 + (k + 1) * i, name)]
+    assert tones(await analysed("date,symbol,price", rows), "change") == {"A": 0, "B": 0, "C": 1}
+    rows = [row for k, name in enumerate("ABC") for row in monthly(36, lambda i, k=k: 500 - (k + 1) * i, name)]
+    assert tones(await analysed("date,symbol,price", rows), "change") == {"A": 0, "B": 0, "C": -1}
+    rows = [row for k, name in enumerate("ABC") for row in monthly(36, lambda i, k=k: 50 + min(k, 1) * i, name)]
+    assert tones(await analysed("date,symbol,price", rows), "change") == {"A": 0, "B": 0, "C": 0}
+
+
+async def test_a_title_has_no_decimals_that_the_data_have_not(analysed: Analysed) -> None:
+    rows = [
+        (
+            f"{2010 + i // 12}-{i % 12 + 1:02d}-01",
+            name,
+            200_000 + 40_000 * k + 1001 * i + 3000 * COURSE[i % 12] + (k and i == 60),
+        )
+        for k, name in enumerate("AB")
+        for i in range(61)
+    ]
+    found = await analysed("date,city,house_price_eur", rows, only=["market_overview"])
+    assert "mean of the last 12 months" in figures(found)["ranks"].subtitle  # one twelfth above 40,000
+    assert figures(found)["ranks"].title.startswith("40,000\u00a0EUR between the highest and the lowest")
+
+
+async def test_the_name_of_a_mean_stands_beyond_the_lines(analysed: Analysed) -> None:
+    rows = [row[::2] for row in monthly(40, lambda i: 50 + i % 7, "one")]
+    spec = figures(await analysed("date,oil_price_usd", rows, only=["market_overview"]))["courses"].spec
+    label = spec["layer"][-1]
+    assert label["data"]["values"][0]["period"] == spec["data"]["values"][-1]["period"]
+    assert (label["mark"]["align"], label["data"]["values"][0]["text"]) == ("left", "12-month mean")

@@ -44,6 +44,16 @@ async def test_more_than_four_have_a_panel_each_and_at_most_twelve_are_shown(mak
             assert share == figure.data.rows[-1][figure.data.columns.index(f"M{i:02d}")]
 
 
+@pytest.mark.parametrize("makes", [5, 6, 7, 8])
+async def test_the_years_stand_below_panels_and_never_below_an_empty_place(makes: int, tmp_path: Path):
+    drawing = draw(await shares_figure(makes, tmp_path))
+    columns = 3 if makes in (5, 6) else 4
+    for svg, across in ((drawing.page, columns), (drawing.phone, 2)):
+        years = [text for text in ElementTree.fromstring(svg).itertext() if text in ("2018", "2022")]
+        full = makes % columns == 0 == makes % 2
+        assert len(years) == 2 * (across if full else makes)
+
+
 async def test_all_panels_have_one_scale_from_zero(tmp_path: Path):
     spec = (await shares_figure(6, tmp_path)).spec
     assert "resolve" not in json.dumps(spec)
