@@ -22,8 +22,9 @@ _NO_AXIS = {"axis": None}
 
 def bars_over_time(values: Values, labels: bool) -> Spec:
     """Bars from zero: ``when``, ``value``, ``label``, ``change`` (may be empty), ``marked`` if spoken of."""
-    ends = [0.0, *(row["value"] * 1.14 for row in values)]
-    bottom, top = min(ends), max(ends)
+    ends = [0.0, *(row["value"] for row in values)]
+    room = 0.14 * (max(ends) - min(ends))
+    bottom, top = min(ends) - room * (min(ends) < 0), max(ends) + room * (max(ends) > 0)
     x = {
         "field": "when",
         "type": "nominal",

@@ -25,8 +25,13 @@ class Reach:
     level: Level
     series: Series
     design: Design
-    band: Band
+    bands: list[Band]  # period by period
     trial: Trial
+
+    @property
+    def band(self) -> Band:
+        """That of the last period ahead."""
+        return self.bands[-1]
 
     @property
     def width(self) -> float:
@@ -44,8 +49,8 @@ def reach_of(level: Level, series: Series, ratio: bool, ahead: int | None = None
     rows = [[series.values[plan.start + i - 1]] * plan.ahead for i in range(plan.origins)]
     actuals = [list(series.values[plan.start + i : plan.start + i + plan.ahead]) for i in range(plan.origins)]
     trial = Trial(METHODS[0], rows, actuals, 0.0, None, differences=not ratio)
-    last = backtest.bands(trial, series.values, series.per_year, forecast=False)[-1]
-    return Reach(level, series, plan, last, trial)
+    bands = backtest.bands(trial, series.values, series.per_year, forecast=False)
+    return Reach(level, series, plan, bands, trial)
 
 
 def write_bands(found: Findings) -> dict[str, Any]:
@@ -125,6 +130,8 @@ def _written(levels: Levels, reaches: Sequence[Reach]) -> dict[str, Any]:
     found.table(f"Last value and 80{words.NBSP}% band {span} later", columns, rows, "series")
     if len(reaches) > 1:
         _chart(levels, reaches, span)
+    elif levels.single:
+        _fan(levels, reaches[0], span)
     alike, wide = _widths(levels, reaches)
     named = {"widest": reaches[0].level.name, "narrowest": reaches[-1].level.name, "alike": alike, "wide": wide}
     return {"given": True, **named, "span": span}
@@ -182,6 +189,38 @@ def _side(band: Band, ends: dict[str, Fact]) -> str:
     if band.low > band.value or ends["low"].text == last:
         return "rises"
     return "falls" if band.high < band.value or ends["high"].text == last else ""
+
+
+def _fan(levels: Levels, reach: Reach, span: str) -> None:
+    """The band of a single level, opening from its last value."""
+    if not _widths(levels, [reach])[1]:
+        return
+    series, coming = reach.series, reach.series.after(reach.design.ahead)
+    shown = slice(-10 * series.per_year, None)
+    past = [
+        {"period": day, "value": value} for day, value in zip(series.days[shown], series.values[shown], strict=True)
+    ]
+    now = past[-1]
+    ahead = [{**now, "low": now["value"], "high": now["value"]}]
+    ahead += [
+        {"period": day, "value": band.value, "low": band.low, "high": band.high}
+        for day, band in zip(coming, reach.bands, strict=True)
+    ]
+    low, high = (levels.text(end) for end in (reach.band.low, reach.band.high))
+    end = levels.when(coming[-1], brief=True)
+    title = f"Past moves would put {levels.name} between {low} and {high} in {end}"
+    subtitle = (
+        f"{levels.name}, {levels.stated_unit}: past (dark), last value (dashed), 80{words.NBSP}% band of past moves."
+        " Axis not from zero."
+    )
+    alt = f"Line chart of {len(past)} {levels.grain}s and {span} ahead: {title}; now {levels.text(series.values[-1])}."
+    cells = [
+        [levels.when(day, brief=True), levels.text(band.low), levels.text(band.high)]
+        for day, band in zip(coming, reach.bands, strict=True)
+    ]
+    spec = forecast_charts.fan(past, ahead, zero=False)
+    columns = [levels.grain.capitalize(), f"10{words.NBSP}%", f"90{words.NBSP}%"]
+    levels.figure("band", title, subtitle, alt, spec, columns, cells, "series")
 
 
 def _chart(levels: Levels, reaches: Sequence[Reach], span: str) -> None:

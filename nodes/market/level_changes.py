@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.nodes.market import figures, formulas, level_tests, words
+from holdfast.nodes.market import figures, formulas, level_single, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
 from holdfast.nodes.report.document import Fact, Span
@@ -39,6 +39,8 @@ def write_comparison(found: Findings) -> dict[str, Any]:
     common = _common(levels)
     _change_table(levels, ordered)
     _change_chart(levels, ordered)
+    if levels.single:
+        level_single.moves(levels)
     return {"levels": _spoken_of(levels, ordered, common), "tests": level_tests.of_changes(levels)}
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from holdfast.nodes.market.figures import GREY, INK, QUIET, TONES, Spec, Values
+from holdfast.nodes.market.figures import ACCENT, GREY, INK, LIGHT, QUIET, TONES, Spec, Values
 from holdfast.nodes.market.small_multiples import panels as framed
 
 MOST_BEHIND = 60  # points of each grey line, which is drawn in every panel
@@ -82,6 +82,73 @@ def panels(values: Values, names: Sequence[str], labels: Sequence[str]) -> Spec:
         "encoding": {"color": {"condition": TONES, "value": QUIET}},
     }
     return framed(rows, "head", list(head.values()), {"x": x, "y": y}, others, [front])
+
+
+def histogram(bins: Values, places: int) -> Spec:
+    """Bars side by side from zero: ``low``, ``high`` (written with ``places``), ``count``, which stands above each."""
+    top = max(row["count"] for row in bins) * 1.14
+    y = {"field": "count", "type": "quantitative", "scale": {"domain": [0, top], "nice": False}, "axis": None}
+    ends = [row["low"] for row in bins] + [bins[-1]["high"]]
+    scale = {"domain": [ends[0], ends[-1]], "nice": False, "zero": False}
+    axis = {"values": ends, "format": f",.{places}f", "labelFlush": False, "labelOverlap": True}
+    return {
+        "data": {"values": [{**row, "middle": (row["low"] + row["high"]) / 2} for row in bins]},
+        "encoding": {"y": y},
+        "layer": [
+            {
+                "mark": {"type": "bar", "binSpacing": 2},
+                "encoding": {
+                    "x": {
+                        "field": "low",
+                        "type": "quantitative",
+                        "bin": {"binned": True, "step": bins[0]["high"] - bins[0]["low"]},
+                        "title": None,
+                        "scale": scale,
+                        "axis": axis,
+                    },
+                    "x2": {"field": "high"},
+                },
+            },
+            {
+                "transform": [{"filter": "datum.count > 0"}],
+                "mark": {"type": "text", "dy": -8, "fontWeight": 600},
+                "encoding": {
+                    "x": {"field": "middle", "type": "quantitative", "scale": scale},
+                    "text": {"field": "count"},
+                },
+            },
+        ],
+    }
+
+
+def falls(values: Values, deepest: Mapping[str, Any]) -> Spec:
+    """An area from zero down: ``period``, ``value``; the label of the ``deepest`` stands below it."""
+    low = deepest["value"] * 1.25
+    x: Spec = {
+        "field": "period",
+        "type": "temporal",
+        "title": None,
+        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": _years(values, 10)}},
+    }
+    y: Spec = {
+        "field": "value",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domain": [low, 0], "nice": False},
+        "axis": {"tickCount": 4},
+    }
+    align = {"align": "left" if deepest["left"] else "right", "dx": -4 if deepest["left"] else 4}
+    return {
+        "encoding": {"x": x, "y": y},
+        "layer": [
+            {"data": {"values": list(values)}, "mark": {"type": "area", "color": LIGHT, "line": {"color": ACCENT}}},
+            {
+                "data": {"values": [dict(deepest)]},
+                "mark": {"type": "text", "dy": 14, "fontWeight": 600, **align},
+                "encoding": {"text": {"field": "label"}},
+            },
+        ],
+    }
 
 
 def ranges(values: Values) -> Spec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from holdfast.nodes.market import constant_parts, figures, level_pictures, level_tests, words
+from holdfast.nodes.market import constant_parts, figures, level_pictures, level_single, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import MOST_LINES, Level, Levels
 from holdfast.nodes.report.document import Span
@@ -42,12 +42,14 @@ def write_overview(found: Findings, parts: constant_parts.Told | None = None) ->
     )
     _partial(levels)
     _level_table(levels)
-    if levels.ratio and len(levels.shown) > 1:
+    if levels.single:
+        level_single.course(levels)
+        level_single.years(levels)
+    elif levels.ratio:
         _rebased_chart(levels)
     else:
         level_pictures.courses(levels)
     level_pictures.ranks(levels)
-    level_pictures.years(levels)
     return {"levels": _ends(levels), "tests": level_tests.of_overview(levels)}
 
 

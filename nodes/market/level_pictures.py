@@ -7,32 +7,19 @@ from statistics import median
 from typing import Any
 
 from holdfast.nodes.market import backtest, figures, formulas, level_figures, words
+from holdfast.nodes.market.level_single import by_year
 from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
 from holdfast.nodes.market.series import consecutive, part_of
 from holdfast.nodes.report.document import Fact
 
 MOST_PANELS = 12
-MOST_YEARS = 14
 LEAST_VALUES = 5  # below which a spread says no more than the values themselves
-
-
-def unit(levels: Levels) -> str:
-    """The measure's unit for a subtitle."""
-    return levels.measure.unit or levels.profile.roles.measure.unit or "unit not stated"
-
-
-def level_text(levels: Levels, value: float) -> str:
-    """A level as in the file, for labels."""
-    return words.exact(value, levels.measure.whole, levels.measure.places)
 
 
 def courses(levels: Levels) -> None:
     """How each went: lines in one chart for up to four, else a panel each on one scale."""
     shown = [level for level in map(levels.course, levels.shown) if len(level.values) >= 3]
-    if not shown:
-        return
-    if len(shown) == 1:
-        _single_course(levels)
+    if len(shown) < 2:
         return
     shown = sorted(shown, key=lambda level: (-level.values[-1], level.name))[:MOST_PANELS]
     values = [
@@ -46,17 +33,17 @@ def courses(levels: Levels) -> None:
     title = f"{_at_top([(level.name, level.values[-1]) for level in shown], levels, lowest=not cut)} in {end}"
     means = f", mean of {PER_YEAR[levels.grain]} {levels.grain}s" if levels.seasonal else f" per {levels.grain}"
     few = len(shown) <= 4
-    subtitle = f"{levels.name}{means}, {unit(levels)}, {start} to {levels.when(shown[0].periods[-1], brief=True)}. "
+    subtitle = (
+        f"{levels.name}{means}, {levels.stated_unit}, {start} to {levels.when(shown[0].periods[-1], brief=True)}. "
+    )
     subtitle += "The axis does not start at zero." if few else "Same scale in every panel, the others in grey."
-    cells = [[level.name, level_text(levels, level.values[0]), level_text(levels, level.values[-1])] for level in shown]
+    cells = [[level.name, levels.text(level.values[0]), levels.text(level.values[-1])] for level in shown]
     alt = f"Line chart of {len(shown)} {levels.many}, {start} to {end}: {title}; {cells[0][0]} at {cells[0][2]}"
     alt += f", {cells[-1][0]} at {cells[-1][2]}."
     if few:
         spec = level_figures.lines(values, _ends(levels, shown))
     else:
-        spec = level_figures.panels(
-            values, [level.name for level in shown], [level_text(levels, v.values[-1]) for v in shown]
-        )
+        spec = level_figures.panels(values, [level.name for level in shown], [levels.text(v.values[-1]) for v in shown])
     columns = [levels.one.capitalize(), "First value", "Last value"]
     which = "the highest of those compared" if cut else ""
     query = levels.query("series")
@@ -70,48 +57,18 @@ def _ends(levels: Levels, shown: Sequence[Level]) -> list[dict[str, Any]]:
         {
             "period": level.periods[-1],
             "place": place,
-            "label": f"{level.name} {level_text(levels, level.values[-1])}",
+            "label": f"{level.name} {levels.text(level.values[-1])}",
             "tone": levels.tone(level.name),
         }
         for level, place in zip(shown, places, strict=True)
     ]
 
 
-def _single_course(levels: Levels) -> None:
-    """One line: the values thin, their mean of 12 months thick."""
-    level, n = levels.shown[0], PER_YEAR[levels.grain]
-    series = levels.series(level)
-    if series is None:
-        return
-    values: list[dict[str, Any]] = [
-        {"period": day, "value": value} for day, value in zip(level.periods, level.values, strict=True)
-    ]
-    if n > 1 and not series.missing and len(level.values) > 2 * n:
-        for i in range(n - 1, len(values)):
-            values[i]["mean"] = sum(level.values[i - n + 1 : i + 1]) / n
-    high, low = (pick(range(len(level.values)), key=lambda i: level.values[i]) for pick in (max, min))
-    start, end = (levels.when(level.periods[i], brief=True) for i in (0, -1))
-    title = (
-        f"{levels.name} was highest in {levels.when(level.periods[high], brief=True)} and lowest in"
-        f" {levels.when(level.periods[low], brief=True)}"
-        if level.values[high] > level.values[low]
-        else f"{levels.name} did not change"
-    )
-    thick = f" (thin) and mean of {n} {levels.grain}s (thick)" if any("mean" in row for row in values) else ""
-    subtitle = f"{levels.name} per {levels.grain}{thick}, {unit(levels)}, {start} to {end}. Axis not from zero."
-    cells = [
-        [levels.when(level.periods[i], brief=True), level_text(levels, level.values[i])] for i in (0, high, low, -1)
-    ]
-    alt = f"Line chart of {len(values)} {levels.grain}s, {start} to {end}: {title}; {cells[1][1]} and {cells[2][1]}."
-    spec = figures.course(values, f"{n}-{levels.grain} mean", False)
-    levels.figure("courses", title, subtitle, alt, spec, [levels.grain.capitalize(), "Value"], cells, "series")
-
-
 def _at_top(pairs: Sequence[tuple[str, float]], levels: Levels, *, lowest: bool) -> str:
     """``East had the highest value, West the lowest``; ties are told."""
     ordered = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
-    tops = [name for name, value in ordered if level_text(levels, value) == level_text(levels, ordered[0][1])]
-    lows = [name for name, value in ordered if level_text(levels, value) == level_text(levels, ordered[-1][1])]
+    tops = [name for name, value in ordered if levels.text(value) == levels.text(ordered[0][1])]
+    lows = [name for name, value in ordered if levels.text(value) == levels.text(ordered[-1][1])]
     if len(tops) == len(ordered):
         return f"All {words.spelled(len(ordered))} {levels.many} stood at the same value"
     top = words.listed(tops) if len(tops) <= 3 else f"{words.spelled(len(tops)).capitalize()} {levels.many}"
@@ -128,7 +85,7 @@ def ranks(levels: Levels) -> None:
         return
     now.sort(key=lambda pair: (-pair[1], pair[0]))
     values: list[dict[str, Any]] = [
-        {"name": name, "value": value, "label": level_text(levels, value), "tone": levels.tone(name), "rest": False}
+        {"name": name, "value": value, "label": levels.text(value), "tone": levels.tone(name), "rest": False}
         for name, value in now
     ]
     end = levels.span(levels.shown[0].periods[-1], brief=True)
@@ -143,7 +100,7 @@ def ranks(levels: Levels) -> None:
     )
     apart = apart[:1].upper() + apart[1:]
     what = "mean of the last 12 months" if levels.seasonal else f"value in {end}"
-    subtitle = f"{levels.name}, {what}, {unit(levels)}, highest first."
+    subtitle = f"{levels.name}, {what}, {levels.stated_unit}, highest first."
     alt = f"Bar chart of {len(values)} levels: {apart}; {top['name']} {top['label']}, {low['name']} {low['label']}."
     spec = figures.ranking(values) if min(value for _, value in now) >= 0 else figures.diverging(values)
     cells = [[str(row["name"]), str(row["label"])] for row in values]
@@ -152,8 +109,8 @@ def ranks(levels: Levels) -> None:
 
 def spread(levels: Levels) -> None:
     """Where the middle eight of ten values lie: of each, or of a single one in each year."""
-    single = len(levels.shown) == 1
-    groups = _by_year(levels) if single else [(level.name, level.values) for level in levels.shown]
+    single = levels.single
+    groups = by_year(levels) if single else [(level.name, level.values) for level in levels.shown]
     groups = [(name, values) for name, values in groups if len(values) >= LEAST_VALUES]
     if len(groups) < 2:
         return
@@ -166,8 +123,8 @@ def spread(levels: Levels) -> None:
                 "low": low,
                 "high": high,
                 "middle": median(values),
-                "low_label": level_text(levels, low),
-                "high_label": level_text(levels, high),
+                "low_label": levels.text(low),
+                "high_label": levels.text(high),
                 "tone": 0 if single else levels.tone(name),
             }
         )
@@ -182,50 +139,13 @@ def spread(levels: Levels) -> None:
         else f"Eight of ten values lie within {widest[0]} or less"
     )
     subtitle = (
-        f"{levels.name}, {unit(levels)}: bar = from the lowest to the highest tenth of the values, tick = median."
+        f"{levels.name}, {levels.stated_unit}: bar = from the lowest to the highest tenth of the values, tick = median."
     )
     first = rows[0]
     alt = f"Chart of {len(rows)} ranges: {title}; {first['name']} from {first['low_label']} to {first['high_label']}."
-    cells = [[row["name"], row["low_label"], level_text(levels, row["middle"]), row["high_label"]] for row in rows]
+    cells = [[row["name"], row["low_label"], levels.text(row["middle"]), row["high_label"]] for row in rows]
     columns = ["Year" if single else levels.one.capitalize(), f"10{words.NBSP}%", "Median", f"90{words.NBSP}%"]
     levels.figure("spread", title, subtitle, alt, level_figures.ranges(rows), columns, cells, "series")
-
-
-def _by_year(levels: Levels) -> list[tuple[str, list[float]]]:
-    level, found = levels.shown[0], dict[str, list[float]]()
-    for day, value in zip(level.periods, level.values, strict=True):
-        found.setdefault(day[:4], []).append(value)
-    whole = {year: values for year, values in found.items() if len(values) == PER_YEAR[levels.grain]}
-    return list(whole.items())[-MOST_YEARS:]
-
-
-def years(levels: Levels) -> None:
-    """Of a single course: each year's mean against the mean of all of them."""
-    if len(levels.shown) != 1:
-        return
-    groups = _by_year(levels)
-    means = [(year, sum(values) / len(values)) for year, values in groups]
-    if len(means) < 3:
-        return
-    centre = sum(value for _, value in means) / len(means)
-    values: list[dict[str, Any]] = [
-        {"name": year, "value": mean - centre, "label": levels.difference(mean - centre, plus=True), "tone": 0}
-        for year, mean in means
-    ]
-    texts = [row["label"] for row in values]
-    high = max(values, key=lambda row: row["value"])
-    low = min(values, key=lambda row: row["value"])
-    high["tone"], low["tone"] = (1, -1) if texts.count(high["label"]) == texts.count(low["label"]) == 1 else (0, 0)
-    title = f"{high['name']} was the highest of {words.spelled(len(values))} years, {low['name']} the lowest"
-    if not high["tone"]:
-        title = f"{words.spelled(len(values)).capitalize()} years lie {low['label']} to {high['label']} off their mean"
-    subtitle = (
-        f"Mean of {levels.name} in each complete year less the mean of these years,"
-        f" {level_text(levels, centre)}; {unit(levels)}."
-    )
-    alt = f"Bar chart of {len(values)} years: {title}; {high['label']} and {low['label']}."
-    cells = [[str(row["name"]), str(row["label"])] for row in values]
-    levels.figure("years", title, subtitle, alt, figures.diverging(values), ["Year", "Difference"], cells, "series")
 
 
 def distance(levels: Levels) -> None:
@@ -252,7 +172,7 @@ def distance(levels: Levels) -> None:
         else f"{far[:1].upper()}{far[1:]} stood furthest below the highest value"
     )
     alt = f"Bar chart of {len(gaps)} distances: {title}; {gaps[0][2]} and {gaps[-1][2]}."
-    measured = "%" if levels.ratio else unit(levels)
+    measured = "%" if levels.ratio else levels.stated_unit
     such = "such mean" if levels.seasonal else "value"
     subtitle = f"{levels.name}, {end}, against each one’s highest {such} in the file, {measured}."
     columns = [levels.one.capitalize(), "Below the highest"]
@@ -344,7 +264,7 @@ def _season_chart(
     best, worst = ends
     title = f"{_part(levels, best)} stands {written['above']} off the trend, {_part(levels, worst)} {written['below']}"
     of = f"Median of {len(levels.shown)} {levels.many}" if len(levels.shown) > 1 else levels.name
-    scale = "index, 100 = trend" if levels.ratio else f"difference from the trend, {unit(levels)}"
+    scale = "index, 100 = trend" if levels.ratio else f"difference from the trend, {levels.stated_unit}"
     subtitle = (
         f"{of} per {levels.grain}: {scale}; bar = median, dot = one year. Strength {words.number(one.strength, 2)}."
     )

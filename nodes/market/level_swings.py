@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.nodes.market import figures, formulas, level_pictures, level_tests, words
+from holdfast.nodes.market import figures, formulas, level_pictures, level_single, level_tests, words
 from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
 from holdfast.nodes.report.document import Span
@@ -67,7 +67,10 @@ def write_trends(found: Findings) -> dict[str, Any]:
 
 def _rest(levels: Levels) -> None:
     """What is told of every kind of level: how far values spread, distance from the highest, season."""
-    if not levels.ratio or len(levels.shown) == 1:
+    if levels.single:
+        level_single.few(levels)
+        level_single.below(levels)
+    if levels.single or not levels.ratio:
         level_pictures.spread(levels)
     level_pictures.distance(levels)
     level_pictures.season(levels)

@@ -187,6 +187,11 @@ class Levels:
         )
 
     @property
+    def single(self) -> bool:
+        """Whether there is one course only."""
+        return len(self.shown) == 1
+
+    @property
     def apart(self) -> bool:
         """Whether some first and last values are of different parts of the year."""
         if self.grain == "year":
@@ -197,6 +202,15 @@ class Levels:
     def when(self, day: str, *, brief: bool = False) -> str:
         """A period in words."""
         return words.period(day, self.grain, brief=brief)
+
+    @property
+    def stated_unit(self) -> str:
+        """The measure's unit for a subtitle."""
+        return self.measure.unit or "unit not stated"
+
+    def text(self, value: float) -> str:
+        """A level as in the file, for labels."""
+        return words.exact(value, self.measure.whole, self.measure.places)
 
     def value(self, key: str, value: float, query: str = "levels") -> Fact:
         """A level as it was measured."""
@@ -210,10 +224,13 @@ class Levels:
         return formulas.change_percent(values[-1], values[0]) if self.ratio else values[-1] - values[0]
 
     def change_fact(self, key: str, change: float, query: str, *, plus: bool = False) -> Fact:
-        """A change as it is written: percent, points or the measure's own unit; without sign unless ``plus``."""
+        """A change from the first to the last value, as ``move`` writes it."""
         note = "last value on the first" if self.ratio else "last value less the first"
         note += f", means of {PER_YEAR[self.grain]} {self.grain}s" if self.seasonal else ""
-        query = self.query(query)
+        return self.move(key, change, self.query(query), note, plus=plus)
+
+    def move(self, key: str, change: float, query: str, note: str, *, plus: bool = True) -> Fact:
+        """A change as it is written: percent, points or the measure's own unit; without sign unless ``plus``."""
         if self.ratio:
             return self.found.percent(key, change, query, note, plus=plus, bare=not plus)
         return self.found.fact(key, change, "number", self.difference(change, plus=plus), query, note)

@@ -5,6 +5,7 @@ The figures are worked out by hand or by plain arithmetic beside the test, never
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -320,3 +321,64 @@ async def test_the_name_of_a_mean_stands_beyond_the_lines(analysed: Analysed) ->
     label = spec["layer"][-1]
     assert label["data"]["values"][0]["period"] == spec["data"]["values"][-1]["period"]
     assert (label["mark"]["align"], label["data"]["values"][0]["text"]) == ("left", "12-month mean")
+
+
+def prices_of_one(count: int) -> list[tuple[object, ...]]:
+    """100, 104, 102, 106, 110, 96 and so on: each half year ends low."""
+    return [row[::2] for row in monthly(count, lambda i: 100 + (0, 4, 2, 6, 10, -4)[i % 6] + i / 6, "one")]
+
+
+async def test_three_years_of_one_price_give_five_to_eight_charts_of_different_questions(analysed: Analysed) -> None:
+    found = await analysed("date,oil_price_usd", prices_of_one(36))
+    drawn = figures(found)
+    assert {"courses", "years", "moves", "below", "spread", "band"} <= set(drawn)
+    assert len(drawn) <= 8
+    assert len({figure.title for figure in drawn.values()}) == len(drawn)
+    assert "few charts" not in text_of(found, "trends_analysis")
+    for figure in drawn.values():
+        assert draw(figure).png
+
+
+async def test_the_changes_of_one_price_are_counted_in_steps(analysed: Analysed) -> None:
+    rows = [float(str(row[1])) for row in prices_of_one(36)]
+    changes = sorted((b / a - 1) * 100 for a, b in itertools.pairwise(rows))
+    moves = figures(await analysed("date,oil_price_usd", prices_of_one(36), only=["competitor_analysis"]))["moves"]
+    bins = moves.spec["data"]["values"]
+    assert sum(row["count"] for row in bins) == 35
+    for row in bins:
+        assert row["count"] == sum(row["low"] <= change < row["high"] for change in changes)
+    low, high = (sum(changes[at : at + 2]) / 2 for at in (8, 25))  # a quarter of 34 steps from either end
+    assert moves.title == f"Half of all changes lie between −{-low:.1f}\u00a0% and +{high:.1f}\u00a0%"
+
+
+async def test_a_fall_of_one_price_is_against_the_highest_before(analysed: Analysed) -> None:
+    rows = [(2010 + i, price) for i, price in enumerate([100, 120, 90, 130, 117, 140])]
+    found = await analysed("year,oil_price_usd", rows)
+    below = figures(found)["below"]
+    assert [round(row["value"], 6) for row in below.spec["layer"][0]["data"]["values"]] == [0, 0, -25, 0, -10, 0]
+    assert below.title == "In 2012 “oil_price_usd” stood 25.0\u00a0% below an earlier high"
+    assert "in 2015 at a high" in below.subtitle
+    assert (
+        figures(found)["moves"].title == "The highest change was +44.4\u00a0% in 2013, the lowest −25.0\u00a0% in 2012"
+    )
+    assert "So short a file (6 years) gives few charts" in text_of(found, "trends_analysis")
+
+
+async def test_what_never_fell_has_no_chart_of_falls(analysed: Analysed) -> None:
+    found = await analysed("year,oil_price_usd", [(2010 + i, 100 + i) for i in range(12)])
+    assert "below" not in figures(found)
+
+
+async def test_a_change_across_a_missing_period_is_none_of_one_period(analysed: Analysed) -> None:
+    rows = [row for row in prices_of_one(60) if row[0] != "2011-05-01"]
+    moves = figures(await analysed("date,oil_price_usd", rows, only=["competitor_analysis"]))["moves"]
+    assert sum(row["count"] for row in moves.spec["data"]["values"]) == 57
+
+
+async def test_the_band_of_one_price_ends_where_the_text_says(analysed: Analysed) -> None:
+    found = await analysed("date,oil_price_usd", prices_of_one(48), only=["forecast"])
+    band = figures(found)["band"]
+    last = band.spec["layer"][0]["data"]["values"][-1]
+    assert last["low"] == pytest.approx(value(found, "forecast.low/oil_price_usd"))
+    assert last["high"] == pytest.approx(value(found, "forecast.high/oil_price_usd"))
+    assert band.title.endswith(" in Dec 2014")
