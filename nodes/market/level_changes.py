@@ -91,7 +91,7 @@ def _spoken_of(levels: Levels, ordered: list[tuple[Level, float]], common: list[
         "best_between": _between(levels, best[0]),
         "start": levels.when(levels.start),
     }
-    if levels.written(fell[1]).startswith(words.MINUS):
+    if levels.sign(fell[1]) < 0 and len(ordered) > 1:
         names_of |= {"fell": fell[0].name, "fell_between": _between(levels, fell[0])}
     if common and not levels.alike(common[0][1], common[-1][1]):
         names_of |= {"common_best": common[0][0].name, "common_worst": common[-1][0].name}
@@ -108,7 +108,7 @@ def _changed(levels: Levels, level: Level, change: float, most: bool) -> list[Sp
         "last": levels.value(f"last/{level.name}", course.values[-1], query),
     }
     fact = levels.change_fact(f"change/{level.name}", change, "levels")
-    if not any(digit in fact.text.removesuffix(levels.unit) for digit in "123456789"):
+    if not levels.sign(change):
         return say(f"{{name}} changed by nothing {between} ({{first}} and {{last}}).", name=level.name, **ends)
     template = (
         f"{{name}} {verb}{' the most:' if most and change >= 0 else ''} by {{change}} {between} ({{first}} to {{last}})"
@@ -218,9 +218,9 @@ def _change_chart(levels: Levels, ordered: list[tuple[Level, float]]) -> None:
 
 
 def _how_many(levels: Levels, common: list[tuple[Level, float]]) -> str:
-    """How many rose, by what is written: ``All three regions rose``."""
-    written = [levels.written(change) for _, change in common]
-    rises, falls = (sum(text.startswith(sign) for text in written) for sign in ("+", words.MINUS))
+    """How many rose: ``All three regions rose``."""
+    signs = [levels.sign(change) for _, change in common]
+    rises, falls = signs.count(1), signs.count(-1)
     many = f"{words.spelled(len(common))} {levels.many}"
     if rises == len(common):
         return f"All {many} rose"
@@ -234,9 +234,9 @@ def _who_most(levels: Levels, common: list[tuple[Level, float]]) -> str:
     if levels.alike(common[0][1], common[-1][1]):
         return ", all alike"
     best = levels.leaders(common)
-    if levels.written(common[-1][1]).startswith("+"):
+    if levels.sign(common[-1][1]) > 0:
         return f", {words.listed(best[:3])} the most" if len(best) <= 3 else ""
     worst = levels.leaders(common[::-1])
-    if levels.written(common[0][1]).startswith(words.MINUS):
+    if levels.sign(common[0][1]) < 0:
         return f", {words.listed(worst[:3])} the most" if len(worst) <= 3 else ""
     return ""

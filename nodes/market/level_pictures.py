@@ -27,15 +27,14 @@ def courses(levels: Levels) -> None:
         for level in shown
         for day, value in zip(level.periods, level.values, strict=True)
     ]
-    end = levels.span(shown[0].periods[-1], brief=True)
+    end = levels.when(shown[0].periods[-1], brief=True)
     start = levels.when(min(level.periods[0] for level in shown), brief=True)
     cut = len(shown) < len(levels.shown)
-    title = f"{_at_top([(level.name, level.values[-1]) for level in shown], levels, lowest=not cut)} in {end}"
+    top = _at_top([(level.name, level.values[-1]) for level in shown], levels, lowest=not cut)
+    title = f"{top} {levels.in_span(shown[0].periods[-1])}"
     means = f", mean of {PER_YEAR[levels.grain]} {levels.grain}s" if levels.seasonal else f" per {levels.grain}"
     few = len(shown) <= 4
-    subtitle = (
-        f"{levels.name}{means}, {levels.stated_unit}, {start} to {levels.when(shown[0].periods[-1], brief=True)}. "
-    )
+    subtitle = f"{levels.name}{means}, {levels.stated_unit}, {start} to {end}. "
     subtitle += "The axis does not start at zero." if few else "Same scale in every panel, the others in grey."
     cells = [[level.name, levels.text(level.values[0]), levels.text(level.values[-1])] for level in shown]
     alt = f"Line chart of {len(shown)} {levels.many}, {start} to {end}: {title}; {cells[0][0]} at {cells[0][2]}"
@@ -88,15 +87,16 @@ def ranks(levels: Levels) -> None:
         {"name": name, "value": value, "label": levels.text(value), "tone": levels.tone(name), "rest": False}
         for name, value in now
     ]
-    end = levels.span(levels.shown[0].periods[-1], brief=True)
+    day = levels.shown[0].periods[-1]
+    end = levels.span(day, brief=True)
     top, low = values[0], values[-1]
     gap = top["value"] - low["value"]
     written = levels.difference(gap)
     levels.found.fact("range", gap, "number", written, levels.query("levels"), "highest less lowest of these values")
     apart = (
-        f"{written} between the highest and the lowest in {end}"
+        f"{written} between the highest and the lowest {levels.in_span(day)}"
         if top["label"] != low["label"]
-        else f"All {words.spelled(len(now))} {levels.many} stood at {top['label']} in {end}"
+        else f"All {words.spelled(len(now))} {levels.many} stood at {top['label']} {levels.in_span(day)}"
     )
     apart = apart[:1].upper() + apart[1:]
     what = "mean of the last 12 months" if levels.seasonal else f"value in {end}"
@@ -164,13 +164,14 @@ def distance(levels: Levels) -> None:
     values_of: list[dict[str, Any]] = [
         {"name": name, "value": gap, "label": text, "tone": levels.tone(name)} for name, gap, text in gaps
     ]
-    end = levels.span(levels.shown[0].periods[-1], brief=True)
+    day = levels.shown[0].periods[-1]
+    end = levels.span(day, brief=True)
     far = words.listed(furthest) if len(furthest) <= 3 else f"{words.spelled(len(furthest))} {levels.many}"
-    title = (
-        f"{words.listed(at_peak)} at the highest value in {end}, {far} furthest below"
-        if at_peak and len(at_peak) <= 3
-        else f"{far[:1].upper()}{far[1:]} stood furthest below the highest value"
-    )
+    own, their = ("its" if len(names) == 1 else "their" for names in (at_peak, furthest))
+    title = f"{far[:1].upper()}{far[1:]} stood furthest below {their} highest value"
+    if at_peak and len(at_peak) <= 3:
+        at = f"{words.listed(at_peak)} stood at {own} own highest value {levels.in_span(day)}"
+        title = f"{at}, {far} furthest below"
     alt = f"Bar chart of {len(gaps)} distances: {title}; {gaps[0][2]} and {gaps[-1][2]}."
     measured = "%" if levels.ratio else levels.stated_unit
     such = "such mean" if levels.seasonal else "value"

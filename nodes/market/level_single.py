@@ -169,15 +169,15 @@ def below(levels: Levels) -> None:
         gaps.append((value / top - 1) * 100 if levels.ratio else value - top)
     deepest = min(range(len(gaps)), key=gaps.__getitem__)
     when, text = levels.when(level.periods[deepest], brief=True), levels.written(gaps[deepest])
-    if len(gaps) < 3 or not text.startswith(words.MINUS):
+    if len(gaps) < 3 or not levels.sign(gaps[deepest]):
         return
     levels.move("deepest", gaps[deepest], "series", "the deepest below the highest value before")
     title = f"In {when} {levels.name} stood {text.removeprefix(words.MINUS)} below an earlier high"
     now = f"{levels.written(gaps[-1]).removeprefix(words.MINUS)} below" if gaps[-1] else "at a high"
-    now = f"in {levels.when(level.periods[-1], brief=True)} {now}"
-    subtitle = f"{levels.name} less its highest value until then, {_measured(levels)}; {now}."
+    now = f"; in {levels.when(level.periods[-1], brief=True)} {now}" * (deepest < len(gaps) - 1)
+    subtitle = f"{levels.name} less its highest value until then, {_measured(levels)}{now}."
     values = [{"period": day, "value": gap} for day, gap in zip(level.periods, gaps, strict=True)]
-    alt = f"Area chart of {len(values)} {levels.grain}s: {title}; {now}."
+    alt = f"Area chart of {len(values)} {levels.grain}s: {title}{now}."
     cells = [[levels.when(day, brief=True), levels.written(gap)] for day, gap in zip(level.periods, gaps, strict=True)]
     spec = level_figures.falls(values, {**values[deepest], "label": f"{when}: {text}", "left": deepest < len(gaps) / 2})
     levels.figure("below", title, subtitle, alt, spec, [levels.grain.capitalize(), "Below"], cells, "series")

@@ -111,9 +111,7 @@ def _fall_chart(levels: Levels, falls: list[tuple[Level, formulas.Drawdown]]) ->
     ]
     title = f"{falls[0][0].name} fell the deepest from a peak, {falls[-1][0].name} the least deep"
     if values[0]["label"] == values[1]["label"]:
-        title = (
-            f"The deepest fall from a peak was {values[0]['label']}, of more than one of {words.spelled(len(values))}"
-        )
+        title = f"Several of {words.spelled(len(values))} fell as deep from a peak: {values[0]['label']}"
     alt = f"Bar chart of {len(values)} deepest falls: {title}; {values[0]['label']} and {values[-1]['label']}."
     levels.figure(
         "drawdown",

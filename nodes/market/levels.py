@@ -177,6 +177,10 @@ class Levels:
         n = PER_YEAR[self.grain]
         return f"{'' if brief else 'the '}{n} {self.grain}s to {self.when(day, brief=brief)}"
 
+    def in_span(self, day: str) -> str:
+        """``in Aug 2018``, or the 12 months that end with it."""
+        return f"in {'the ' * self.seasonal}{self.span(day, brief=True)}"
+
     def between(self, first: str, last: str) -> str:
         """``from March 2010 to May 2020``, or the two means of 12 months that are compared."""
         if not self.seasonal:
@@ -246,6 +250,11 @@ class Levels:
         """A change as it is written, with its sign: what decides whether two are alike."""
         return words.percent(change, plus=True) if self.ratio else self.difference(change, plus=True)
 
+    def sign(self, change: float) -> int:
+        """1 for a rise, −1 for a fall, 0 for what is written as no change."""
+        moved = any(digit in self.written(change).removesuffix(self.unit) for digit in "123456789")
+        return (change > 0) - (change < 0) if moved else 0
+
     def alike(self, one: float, other: float) -> bool:
         """Whether two changes are written the same, so that neither is larger."""
         return self.written(one) == self.written(other)
@@ -277,8 +286,7 @@ class Levels:
         if len(ordered) < 2:
             return int(bool(ordered) and name == ordered[0][0].name)
         rose, fell = self.leaders(ordered) == [name], self.leaders(ordered[::-1]) == [name]
-        rise, fall = (self.written(change) for _, change in (ordered[0], ordered[-1]))
-        return int(rose and rise.startswith("+")) - int(fell and fall.startswith(words.MINUS))
+        return int(rose and self.sign(ordered[0][1]) > 0) - int(fell and self.sign(ordered[-1][1]) < 0)
 
     def late(self) -> list[Level]:
         """Those that begin after the first period."""

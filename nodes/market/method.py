@@ -138,7 +138,13 @@ FORMULAS_OF_LEVELS = [
     ),
     ("A year", "(last / first)^(12 / months) − 1"),
     ("Deepest fall", "lowest value against the highest before it (maximum drawdown)"),
-    ("Limits of our own†", "a fall is told from 20 % on, a difference in swings from one and a half times on"),
+    (
+        "Limits of our own†",
+        (
+            "a fall is told from 20 % on, a difference in swings from one and a half times on; of more than 15 that go"
+            " on those with the highest last values are compared, first those with half of the longest history"
+        ),
+    ),
     ("Volatility", "standard deviation of the changes from period to period × √(periods per year)"),
     (
         "Band",

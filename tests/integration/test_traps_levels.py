@@ -382,3 +382,20 @@ async def test_the_band_of_one_price_ends_where_the_text_says(analysed: Analysed
     assert last["low"] == pytest.approx(value(found, "forecast.low/oil_price_usd"))
     assert last["high"] == pytest.approx(value(found, "forecast.high/oil_price_usd"))
     assert band.title.endswith(" in Dec 2014")
+
+
+async def test_a_rise_to_many_times_the_start_is_a_rise(analysed: Analysed) -> None:
+    rows = [row for name, by in (("A", 40), ("B", 1)) for row in monthly(36, lambda i, by=by: 50 + by * i, name)]
+    change = figures(await analysed("date,symbol,price", rows, only=["competitor_analysis"]))["change"]
+    assert change.data.rows == [["A", "×29.0"], ["B", "+70.0\u00a0%"]]
+    assert change.title == "All two symbols rose from Jan 2010 to Dec 2012, A the most"
+    assert {row["name"]: row["tone"] for row in change.spec["data"]["values"]} == {"A": 1, "B": 0}
+
+
+async def test_the_fall_of_a_single_price_is_told_once_in_the_summary(analysed: Analysed) -> None:
+    found = await analysed("year,oil_price_usd", [(2010 + i, 100 - 3 * i) for i in range(12)])
+    summary = next(part for part in sections(found) if part.id == "executive_summary")
+    (bullets,) = [block for block in summary.blocks if block.type == "bullets"]
+    told = ["".join(span.text for span in item.spans) for item in bullets.items]
+    assert len(told) == 5
+    assert sum("33.0\u00a0% from 2010 to 2021" in text for text in told) == 1, told
