@@ -93,6 +93,8 @@ FIGURES = (
     Figure("help", "seconds", "`holdfast --help`, s", 2, 0.3),
     Figure("report", "seconds", "first report on 100,000 rows, whole process, s", 1, 8.0),
     Figure("report", "rss", "first report on 100,000 rows, peak RSS, MB", 0, 600),
+    Figure("levels", "seconds", "first report on 100,000 prices of 200 series, whole process, s", 1, 10.0),
+    Figure("levels", "rss", "the same, peak RSS, MB", 0, 600),
 )
 
 

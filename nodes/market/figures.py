@@ -10,8 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from holdfast.nodes.report.charts import PALE, REST
+
 ACCENT, LIGHT, CONTRAST, GREY, INK = "#0072b2", "#a0cbe8", "#d55e00", "#8a929c", "#1a1d21"
-PALE = "#b4bcc6"  # single years behind what they have in common
 QUIET = "#5b6470"  # grey text: 4.5:1 and more on white
 Spec = dict[str, Any]
 Values = Sequence[Mapping[str, Any]]
@@ -93,7 +94,7 @@ def _step(periods: int) -> int:
 def ranking(values: Values) -> Spec:
     """Horizontal bars, sorted as given: ``name``, ``value``, ``label``, ``tone``; "other" rows are ``rest``."""
     top = max((row["value"] for row in values), default=1) * 1.18
-    colour = {"condition": [{"test": "datum.rest", "value": "#c9ced4"}, *TONES], "value": GREY}
+    colour = {"condition": [{"test": "datum.rest", "value": REST}, *TONES], "value": GREY}
     x = {"field": "value", "type": "quantitative", "scale": {"domain": [0, top]}, **_NO_AXIS}
     return {
         "height": {"step": 24},

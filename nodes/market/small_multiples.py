@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from holdfast.nodes.market.figures import INK, QUIET, TONES, Spec
-
-BEHIND = "#dfe3e8"
+from holdfast.nodes.report.charts import BEHIND
 
 
 def small_multiples(

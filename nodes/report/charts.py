@@ -34,6 +34,7 @@ MARGIN = 16  # px, round a chart that stands alone
 # Okabe-Ito: one accent, one contrast, the rest grey
 INK, GREY, MID, GRID = "#1a1d21", "#5b6470", "#8a929c", "#e3e6ea"
 ACCENT, ACCENT_LIGHT, CONTRAST, CONTRAST_LIGHT = "#0072b2", "#a0cbe8", "#d55e00", "#f8dfcd"
+PALE, REST, BEHIND = "#b4bcc6", "#c9ced4", "#dfe3e8"  # single years, all others in one bar, lines of the others
 HEADS = {"text": (16.0, 600, INK, 20, 4), "subtitle": (12.5, 400, GREY, 16, 14)}  # size, weight, colour, line, gap
 
 _SVG = "http://www.w3.org/2000/svg"

@@ -6,6 +6,7 @@ The figures are worked out by hand or by plain arithmetic beside the test, never
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from holdfast.nodes.market import confidence
+from holdfast.nodes.report import html
 from holdfast.nodes.report.charts import draw
 from holdfast.nodes.report.document import Figure
 from tests.unit.fakes_market import facts, run_analyses, sections, text_of, write
@@ -399,3 +401,15 @@ async def test_the_fall_of_a_single_price_is_told_once_in_the_summary(analysed: 
     told = ["".join(span.text for span in item.spans) for item in bullets.items]
     assert len(told) == 5
     assert sum("33.0\u00a0% from 2010 to 2021" in text for text in told) == 1, told
+
+
+@pytest.mark.parametrize(
+    "header", ["date,oil_price_usd", "date,symbol,price", "date,city,temperature_c", "date,make,units"]
+)
+async def test_every_colour_of_a_chart_has_its_counterpart_in_the_dark(analysed: Analysed, header: str) -> None:
+    rows = [row for k in range(16) for row in monthly(48, lambda i, k=k: 50 + 9 * k + (i % 12) * (k + 1) + i, f"N{k}")]
+    rows = [row[::2] for row in rows[:48]] if header.count(",") == 1 else rows
+    for figure in figures(await analysed(header, rows)).values():
+        drawn = draw(figure).page.decode()
+        colours = set(re.findall(r'(?:fill|stroke)="([^"]+)"', drawn)) - {"none", "transparent"}
+        assert colours <= set(html._DARK), (figure.name, colours - set(html._DARK))
