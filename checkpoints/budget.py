@@ -48,9 +48,10 @@ def question(limits: Mapping[str, Any], spent: Spent, seconds: float, next_: Spe
     used = {"cost": f"${spent.cost:.4f}", "tokens": f"{spent.tokens:,} tokens", "seconds": f"{seconds:,.1f} s"}
     most = {"cost": "${:.4f}", "tokens": "{:,.0f} tokens", "seconds": "{:,.1f} s"}
     told = [f"{used[name]} of {most[name].format(limits[name])}" for name in _LIMITS if name in limits]
-    more = f"; the next call may take ${next_.cost:.4f} and {next_.tokens:,} tokens" if next_ else ""
+    what = "The budget has no room for the next call" if next_ else "The budget is used up"
+    more = f"; the call may take ${next_.cost:.4f} and {next_.tokens:,} tokens" if next_ else ""
     prompt = (
-        f"The budget is used up: {', '.join(told)}{more}. Raise it "
+        f"{what}: {', '.join(told)}{more}. Raise it "
         '({"raise": {"cost": dollars, "tokens": …, "seconds": …}}), "finish" without the model, '
         'drop subtasks ({"drop": ["id"]}), or "stop"?'
     )

@@ -198,7 +198,7 @@ def overspend(db: sqlite3.Connection, task_id: str, next_: Spent | None, now: fl
         question = questions.ask(db, task.number, budget.SUBTASK, asking, now)
         data = {"question": question.id, "prompt": question.prompt}
         events.append(db, task.number, [News("question.asked", budget.SUBTASK, data)], now)
-    pause(db, task_id, now, who=BUDGET, mode="step", reason="the budget is used up")
+    pause(db, task_id, now, who=BUDGET, mode="step", reason="the budget has no room for more")
     return True
 
 

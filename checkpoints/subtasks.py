@@ -250,6 +250,15 @@ def begin_step(db: sqlite3.Connection, task: int, subtask: str, name: str, now: 
     )
 
 
+def forget_step(db: sqlite3.Connection, task: int, subtask: str, name: str) -> None:
+    """Takes back that a step was begun, if none of its calls was: nothing of it can have happened."""
+    db.execute(
+        "DELETE FROM steps WHERE task = ?1 AND subtask = ?2 AND name = ?3 AND result IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM spend WHERE task = ?1 AND subtask = ?2 AND step = ?3)",
+        (task, subtask, name),
+    )
+
+
 def end_step(db: sqlite3.Connection, task: int, subtask: str, name: str, body: bytes, now: float) -> None:
     """Records a step's value."""
     db.execute(

@@ -72,6 +72,15 @@ class Purse:
 
         Raises WorkStopped if the task was stopped while it waited, and what ``_set_aside`` raises.
         """
+        try:
+            return await self._reserved(step, model, most)
+        except WorkStopped:
+            await self.database.awrite(
+                lambda db: subtasks.forget_step(db, self._task.number, self._subtask, step), self._lease
+            )
+            raise
+
+    async def _reserved(self, step: str, model: str, most: Spent) -> int:
         turn = await self._turn(model, most.tokens)
         try:
             attempt = await self._set_aside(step, model, most)

@@ -14,6 +14,9 @@ from typing import Any
 
 import httpx
 
+_DONE = re.compile(rb"data:\s*\[DONE\]")
+_REASON = re.compile(rb'"finish_reason"\s*:\s*"')
+_STOP = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
 _IDLE = re.compile(rb":|(?:id|retry)\s*(?::|$)")  # begins a line that says nothing
 ANSWER_BYTES = 9_000_000  # on the wire, where a streamed token takes some 250
 SHORT_SECONDS = 10.0  # to be connected
@@ -82,11 +85,12 @@ class _Limited(httpx.AsyncByteStream):
 class _Events(httpx.AsyncByteStream):
     """A stream of events without what only other clients need, and OpenAI's takes for an empty event.
 
-    That is a mark of the byte order, comments, ids and times to wait.
+    That is a mark of the byte order, comments, ids and times to wait.  A stream that says that it is done, and not why
+    it ended, has stopped; one that says neither was cut off.
     """
 
     def __init__(self, body: httpx.AsyncByteStream) -> None:
-        self._body = body
+        self._body, self._reasoned = body, False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         rest, first = b"", True
@@ -96,10 +100,14 @@ class _Events(httpx.AsyncByteStream):
                 lines, rest = [*lines, rest], b""
             if lines and first:
                 lines[0], first = lines[0].removeprefix(codecs.BOM_UTF8), False
-            if kept := b"".join(line for line in lines if not _IDLE.match(line)):
+            if kept := b"".join(self._heard(line) for line in lines if not _IDLE.match(line)):
                 yield kept
         if rest and not _IDLE.match(rest):
-            yield rest.removeprefix(codecs.BOM_UTF8) if first else rest
+            yield self._heard(rest.removeprefix(codecs.BOM_UTF8) if first else rest)
+
+    def _heard(self, line: bytes) -> bytes:
+        self._reasoned = self._reasoned or _REASON.search(line) is not None
+        return line if self._reasoned or not _DONE.match(line) else _STOP + line
 
     async def aclose(self) -> None:
         await self._body.aclose()

@@ -99,7 +99,9 @@ async def test_at_the_limit_the_task_pauses_before_the_call_and_asks(hf, model):
     (question,) = paused.questions
     assert question.subtask == "@budget"
     assert "$0.0600 of $0.1000" in question.prompt
+    assert "no room for the next call" in question.prompt
     assert "may take $0.0500" in question.prompt
+    assert not (await hf.explain(task.id)).uncertain  # the third was not begun
 
 
 async def test_a_higher_limit_lets_it_go_on_and_repeats_nothing(hf, model):

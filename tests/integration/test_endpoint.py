@@ -201,6 +201,7 @@ WHOLE = json.dumps({"choices": [{"message": {"content": "hi"}}]})
         events(chunk({"reasoning_content": "hm"}), HI, END),
         events(chunk({"content": [{"type": "text", "text": "hi"}]}), END),
         events({"choices": [*HI["choices"], {"index": 1, "delta": {"content": "ho"}}]}, END),
+        events(HI) | {"body": events(HI)["body"] + "data: [DONE]\n\n"},
         {"body": WHOLE, "kind": "text/plain"},
         {"body": WHOLE, "kind": "application/json; charset=utf-8"},
     ],

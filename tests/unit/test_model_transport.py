@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.nodes.models.transport import _Events
 
-ANSWER = b'data: {"a": 1}\n\ndata: [DONE]\n\n'
+ANSWER = b'data: {"finish_reason": "stop"}\n\ndata: [DONE]\n\n'
 
 
 class Parts(httpx.AsyncByteStream):
@@ -39,6 +39,16 @@ class Parts(httpx.AsyncByteStream):
 async def test_only_what_says_something_is_passed_on(sent: bytes, size: int) -> None:
     heard = b"".join([part async for part in _Events(Parts(sent, size))])
     assert heard.rstrip() == ANSWER.rstrip()
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_a_stream_that_is_done_and_says_no_reason_has_stopped(size: int) -> None:
+    sent = b'data: {"finish_reason": null}\r\n\r\ndata:[DONE]\r\n\r\n'
+    heard = b"".join([part async for part in _Events(Parts(sent, size))])
+    assert heard.count(b'"finish_reason": "stop"') == 1
+    assert heard.index(b'"stop"') < heard.index(b"[DONE]")
+    cut = b'data: {"finish_reason": null}\n\n'
+    assert b"".join([part async for part in _Events(Parts(cut, size))]) == cut
 
 
 @pytest.mark.parametrize("line", [b"identity: x\n", b"data: : \n", b'{"error": 1}', b"error: no\n"])
