@@ -6,7 +6,7 @@ Time is found in ``times``, the measure in ``measures``; here: who is compared, 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from holdfast.nodes.data import names, relations
 from holdfast.nodes.data.columns import Column, exact_distinct
@@ -73,16 +73,22 @@ def _set_apart(engine: Engine, draft: Draft, time: Time) -> None:
         column = next(column for column in draft.columns if column.name == name)
         draft.give(column, "copy", f"the same as “{other}” in every row; dropped")
     for column in draft.free():
-        if column.numeric and column.whole and (names.suggests(column.name, "id") or column.coded):
-            draft.give(column, "id", "numbers that name something; never summed")
-        elif _holds_years(column):
-            draft.give(column, "other time", "years, as its name says; never measured")
-        elif column.numeric and names.suggests(column.name, "id") and not column.whole:
-            draft.give(column, "position", "coordinates; never summed")
-        elif _counts_rows(column):
-            draft.give(column, "id", "every row has the next higher number; never summed")
-        elif not column.numeric and column.distinct > 0.5 * column.filled and column.filled > 20:
-            draft.give(column, "text", "values nearly all differ; never grouped")
+        for fits, role, why in APART:
+            if fits(column):
+                draft.give(column, role, why)
+                break
+
+
+def _names_something(column: Column) -> bool:
+    return column.numeric and column.whole and (names.suggests(column.name, "id") or column.coded)
+
+
+def _is_position(column: Column) -> bool:
+    return column.numeric and not column.whole and names.suggests(column.name, "id")
+
+
+def _is_text(column: Column) -> bool:
+    return not column.numeric and column.distinct > 0.5 * column.filled and column.filled > 20
 
 
 def _holds_years(column: Column) -> bool:
@@ -101,6 +107,15 @@ def _counts_rows(column: Column) -> bool:
     return (
         column.distinct > 0.9 * column.filled and all(a < b for a, b in itertools.pairwise(numbers)) and bool(numbers)
     )
+
+
+APART: tuple[tuple[Callable[[Column], bool], str, str], ...] = (  # the first that fits
+    (_names_something, "id", "numbers that name something; never summed"),
+    (_holds_years, "other time", "years, as its name says; never measured"),
+    (_is_position, "position", "coordinates; never summed"),
+    (_counts_rows, "id", "every row has the next higher number; never summed"),
+    (_is_text, "text", "values nearly all differ; never grouped"),
+)
 
 
 def _given_share(engine: Engine, column: Column, time: Time) -> float:
