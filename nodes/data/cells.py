@@ -5,6 +5,8 @@ from __future__ import annotations
 from holdfast.nodes.data.engine import literal
 from holdfast.nodes.data.models import Roles
 
+DECIMAL = "DECIMAL(38, 9)"
+
 
 def cells_sql(roles: Roles, after: str = "", through: str = "") -> str:
     """The common table expression that stands before every stored query; ``after`` and ``through`` bound the dates."""
@@ -17,7 +19,11 @@ def cells_sql(roles: Roles, after: str = "", through: str = "") -> str:
     split, dated = bool(roles.time.week) and kind == "flow", bool(roles.time.day) and kind == "stock"
     period = roles.time.week if split else roles.time.sql
     price = f", {roles.price.sql} AS w" if roles.price else ""
-    worth = ", sum(v * w) AS worth, sum(CASE WHEN w IS NOT NULL THEN v END) AS priced" if roles.price else ""
+    exact = roles.measure.exact
+    worth = ""
+    if roles.price:
+        product = _added("sum", "v * w", exact and roles.price.exact)
+        worth = f", {product} AS worth, {_added('sum', 'CASE WHEN w IS NOT NULL THEN v END', exact)} AS priced"
     day = f", {roles.time.day} AS day" if dated else ""
     rows = f"SELECT {period} AS period, {name} AS entity, {roles.measure.sql} AS v, 1 AS k{price}{day} FROM data"
     if split:
@@ -25,11 +31,16 @@ def cells_sql(roles: Roles, after: str = "", through: str = "") -> str:
     where = " AND ".join(kept)
     if dated:  # what is there at a time is averaged over its dates in a period, never added
         rows = f"SELECT *, count(DISTINCT day) OVER (PARTITION BY period, entity) AS days FROM ({rows}) WHERE {where}"
-    value = "avg(v)" if kind == "intensive" else "sum(v) / max(days)" if dated else "sum(v)"
+    value = _added("avg" if kind == "intensive" else "sum", "v", exact) + " / max(days)" * dated
     return (
         f"WITH cells AS (SELECT period, entity, {value} AS value, sum(k)::BIGINT AS n{worth} FROM ({rows}) WHERE"
         f" {where} GROUP BY period, entity)"
     )
+
+
+def _added(how: str, what: str, exact: bool) -> str:
+    """The sum or mean of numbers; of decimals, since floating-point sums differ with the order of threads."""
+    return f"CAST({how}(CAST({what} AS {DECIMAL})) AS DOUBLE)" if exact else f"{how}({what})"
 
 
 def _by_month(rows: str, more: str) -> str:

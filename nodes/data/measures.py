@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from holdfast.checkpoints.errors import BadInput
-from holdfast.nodes.data import names, units
+from holdfast.nodes.data import names, units, values
 from holdfast.nodes.data.columns import Column
 from holdfast.nodes.data.draft import Draft, listed
 from holdfast.nodes.data.engine import Engine
 from holdfast.nodes.data.kinds import RANK
 from holdfast.nodes.data.models import Measure, MeasureKind, Price, Time
 
+MOST_EXACT, MOST_EXACT_PRICE, MOST_PLACES = 1e15, 1e6, 6  # of what is added as decimals with nine places
 _NO_UNIT_PRICE = {"index", "open", "close", "high", "low", "change", "total"}
 _MONEY = {"revenue", "turnover", "amount", "value", "spend", "income", "cost", "profit", "total"}
 
@@ -93,6 +94,7 @@ def measure_of(draft: Draft, column: Column, stated: units.UnitColumn | None, ti
         whole=column.whole and not shared,
         shared=shared,
         places=column.places,
+        exact=_is_exact(column, MOST_EXACT),
     )
 
 
@@ -126,4 +128,15 @@ def price_of(draft: Draft, measure: Measure, stated: units.UnitColumn | None) ->
     unit = names.unit_of(price.name).split(" per ")[0] or names.unit_in(price.sample)
     if not set(names.words(price.name)) & {"unit", "per"}:
         draft.asked.assumptions.append(f"“{price.name}” is the price of one of “{measure.column}”")
-    return Price(column=price.name, unit="" if unit == "units" else unit, sql=price.number)
+    return Price(
+        column=price.name,
+        unit="" if unit == "units" else unit,
+        sql=price.number,
+        exact=_is_exact(price, MOST_EXACT_PRICE),
+    )
+
+
+def _is_exact(column: Column, most: float) -> bool:
+    """Whether decimals of nine places hold the column's numbers and their sums."""
+    decimals = values.decimals(column.sample, column.form or "plain")
+    return max(-column.low, column.high) < most and decimals <= MOST_PLACES

@@ -57,6 +57,7 @@ class Measure(BaseModel):
     whole: bool = True  # all values are whole numbers
     shared: bool = False  # whole numbers of weeks that are divided between two months, and written without decimals
     places: int = 2  # decimals worth writing
+    exact: bool = False  # small enough to be added as decimals, whose sum is the same in any order
 
 
 class Entity(BaseModel):
@@ -87,6 +88,7 @@ class Price(BaseModel):
     column: str
     unit: str
     sql: str
+    exact: bool = False  # as ``Measure.exact``
 
 
 class ColumnRole(BaseModel):

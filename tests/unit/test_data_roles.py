@@ -242,3 +242,16 @@ def test_a_code_that_names_something_is_shown_with_what_it_names(tmp_path: Path)
     with opened(tmp_path / "data.parquet") as engine:
         found = engine.rows(f"SELECT DISTINCT {profile.roles.entity.sql} AS name FROM data ORDER BY 1")
     assert [row["name"] for row in found] == ["sex 1", "sex 2"]
+
+
+@pytest.mark.parametrize("measure", ["units", "price"])
+def test_the_order_of_rows_changes_no_bit_of_a_sum_or_a_mean(tmp_path: Path, measure: str) -> None:
+    rows = [f"2024-{1 + i % 9:02d}-01,{'AB'[i % 2]},{(i * 7919) % 1000 / 7 + 0.01:.3f}\n" for i in range(5000)]
+    found = []
+    for name, ordered in (("there", rows), ("back", rows[::-1])):
+        (tmp_path / name).mkdir()
+        understood(tmp_path / name, f"date,brand,{measure}\n" + "".join(ordered))
+        with opened(tmp_path / name / "cells.parquet") as engine:
+            found.append(engine.rows("SELECT * FROM data ORDER BY period, entity"))
+    assert len(found[0]) == 18
+    assert found[0] == found[1]
