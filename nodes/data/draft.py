@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from holdfast.nodes.data import names
 from holdfast.nodes.data.columns import Column
 from holdfast.nodes.data.kinds import Kind, kind_of
 from holdfast.nodes.data.models import ColumnRole
@@ -16,6 +18,7 @@ class Draft:
 
     columns: list[Column]
     asked: Inquiry
+    about: Sequence[str] = ()  # names of the files, and the goal
     stock: str = ""  # what the names of the files or the goal speak of
     roles: dict[str, ColumnRole] = field(default_factory=dict)
 
@@ -32,6 +35,10 @@ class Draft:
     def kind(self, column: Column) -> Kind:
         """Whether its numbers may be summed."""
         return kind_of(column, self.stock)
+
+    def spoken_of(self, column: Column) -> bool:
+        """Whether the goal or a file's name speaks of it."""
+        return names.spoken_of(column.name, self.about)
 
     def free(self) -> list[Column]:
         """Columns without a role."""

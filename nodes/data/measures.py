@@ -24,7 +24,7 @@ def pick_measure(draft: Draft, shares: set[str], categories: list[Column], where
     usual = [column for column in candidates if column.name not in shares] or candidates
     best = max(usual, key=lambda column: _measure_score(draft, column))
     rivals = [column for column in usual if column is not best and draft.kind(column).kind == draft.kind(best).kind]
-    if not rivals:
+    if not rivals or (draft.spoken_of(best) and not any(map(draft.spoken_of, rivals))):
         return best
     chosen = draft.asked.choose(
         "measure",
@@ -46,10 +46,11 @@ def _numbers(draft: Draft, categories: list[Column]) -> list[Column]:
     return constant
 
 
-def _measure_score(draft: Draft, column: Column) -> tuple[int, bool, bool, int]:
-    """Amounts before stocks before levels; of several costs the total one, of a day's prices that at its end."""
+def _measure_score(draft: Draft, column: Column) -> tuple[bool, int, bool, bool, int]:
+    """What the goal names; amounts before stocks before levels; of costs the total, of a day’s prices the close."""
     main = bool({"total", "close"} & set(names.words(column.name)))
-    return RANK[draft.kind(column).kind], names.suggests(column.name, "flow"), main, column.filled
+    kind, flows = RANK[draft.kind(column).kind], names.suggests(column.name, "flow")
+    return draft.spoken_of(column), kind, flows, main, column.filled
 
 
 def unit_column(engine: Engine, draft: Draft, measure: Column, categories: list[Column]) -> units.UnitColumn | None:

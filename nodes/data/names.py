@@ -66,6 +66,11 @@ _ENGLISH = {  # headers in other languages that name companies
     "hersteller": "manufacturer", "fabricant": "manufacturer", "fabricante": "manufacturer", "anbieter": "provider",
     "empresa": "company", "unternehmen": "company", "bedrift": "company", "firma": "company", "företag": "company",
 }  # fmt: skip
+_ENGLISH_CATEGORY = {  # headers in other languages that name other categories
+    "région": "region", "región": "region", "regione": "region", "ville": "city", "stadt": "city", "ciudad": "city",
+    "pays": "country", "país": "country", "bundesland": "state", "fylke": "county", "kommune": "municipality",
+    "produkt": "product", "produit": "product", "producto": "product", "kategorie": "category", "catégorie": "category",
+}  # fmt: skip
 _CATEGORY = {
     "source", "sources", "fuel", "type", "kind", "category", "product", "region", "country", "state", "province",
     "city", "county", "district", "site", "station", "series", "industry", "sector", "segment", "channel",
@@ -144,6 +149,8 @@ _PIECES = {
     "boxes",
 }
 _SIGNS = {"$": "dollars", "€": "EUR", "£": "GBP", "%": "%"}
+_SPEAKS_OF_ALL = {"market", "research", "report", "sample"}  # words that many a goal has
+LEAST_SPOKEN = 4  # letters of a column's name that a goal may speak of
 CURRENCY_SIGNS = "$€£"
 _IN_BRACKETS = re.compile(r"[(\[]\s*([^()\[\]]{1,24}?)\s*[)\]]\s*$")
 _INVARIANT = {"series", "species", "means"}
@@ -162,7 +169,7 @@ def suggests(name: str, kind: str) -> bool:
     """
     lexicon = {
         "flow": _FLOW, "stock": _STOCK, "intensive": _INTENSIVE, "company": _COMPANY | set(_ENGLISH),
-        "category": _CATEGORY, "id": _ID,
+        "category": _CATEGORY | set(_ENGLISH_CATEGORY), "id": _ID,
         "time": _TIME, "span": _SPAN, "harm": _HARM, "coverage": _COVERAGE, "counted": _COUNTED | _STOCK | _HARM,
     }[kind]  # fmt: skip
     found = words(name)
@@ -249,9 +256,23 @@ class Noun:
     company: bool
 
 
+def in_english(word: str) -> str:
+    """A word of a header in English, if it is a category that is known in another language."""
+    return _ENGLISH.get(word) or _ENGLISH_CATEGORY.get(word, word)
+
+
+def spoken_of(name: str, texts: Iterable[str]) -> bool:
+    """Whether one of the texts speaks of the column: it has all of its words, or ``S&P 500`` for ``SP500``."""
+    wanted, squeezed = set(words(name)), "".join(words(name))
+    if len(squeezed) < LEAST_SPOKEN or wanted & (_SAYS_NOTHING | _SPEAKS_OF_ALL):
+        return False
+    coded = any(map(str.isdigit, squeezed))
+    return any(wanted <= set(words(text)) or (coded and squeezed in "".join(words(text))) for text in texts)
+
+
 def noun_for(column: str) -> Noun:
     """``Make`` → make, makes; names that say nothing about the thing become "group"."""
-    parts = [_ENGLISH.get(word, word) for word in words(column)]
+    parts = [in_english(word) for word in words(column)]
     parts = [word for word in parts if word.isalpha() and word.isascii()]
     speaking = [word for word in parts if word in _COMPANY or word in _CATEGORY] or parts[-2:]
     if not speaking or speaking == ["name"]:

@@ -28,7 +28,7 @@ def decide_roles(engine: Engine, columns: list[Column], where: str, asked: Inqui
 
     ``about``: the names of the files and the goal, which may say what a column measures whose header does not.
     """
-    draft = Draft(columns, asked, stock_around(about, [column.name for column in columns]))
+    draft = Draft(columns, asked, about, stock_around(about, [column.name for column in columns]))
     time = find_time(engine, draft.columns, where, asked)
     for column in draft.columns:
         if column.name in time.columns:

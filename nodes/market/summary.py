@@ -61,11 +61,11 @@ def cannot_tell(profile: Profile) -> list[str]:
     """What no column speaks of."""
     columns = [column.column for column in profile.roles.columns]
     found = [column for column in columns if column not in profile.roles.time.columns]
-    tokens = {word for column in found for word in names.words(column)}
+    tokens = {names.in_english(word) for column in found for word in names.words(column)}
     missing = [gap.missing] if (gap := gaps.key_gap(profile)) else []
     if panel.is_sample(profile):
         missing.append(f"{profile.roles.panel.many if profile.roles.panel else 'places'} that are not in the file")
-    if not tokens & {"region", "country", "state", "county", "city", "area", "province"}:
+    if not tokens & {"region", "country", "state", "county", "city", "area", "province", "municipality"}:
         missing.append("regions")
     people = names.counts_people(profile.roles.measure.column)
     if not profile.harm and profile.roles.measure.kind != "stock":

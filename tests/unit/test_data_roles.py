@@ -255,3 +255,35 @@ def test_the_order_of_rows_changes_no_bit_of_a_sum_or_a_mean(tmp_path: Path, mea
             found.append(engine.rows("SELECT * FROM data ORDER BY period, entity"))
     assert len(found[0]) == 18
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("goal", "columns", "measured"),
+    [
+        ("Market research report on the S&P 500", "SP500,Dividend,Earnings", "SP500"),
+        ("Report on our SaaS subscribers", "subscribers,new,churned,mrr_usd", "subscribers"),
+        ("Market research report on new cars", "market,units", "units"),
+        ("Prices of milk", "units,price", "units"),
+    ],
+)
+def test_a_column_that_the_goal_names_is_measured(tmp_path: Path, goal: str, columns: str, measured: str) -> None:
+    cells = [f"{y * k % 17 + 0.5}" for y in range(2010, 2022) for k in range(3, 4 + columns.count(","))]
+    many = 1 + columns.count(",")
+    rows = (f"{2010 + i}-01-01,{','.join(cells[i * many : (i + 1) * many])}\n" for i in range(12))
+    parquet = tmp_path / "data.parquet"
+    collected = collect([write(tmp_path / "file.csv", f"date,{columns}\n" + "".join(rows))], parquet)
+    with opened(parquet, write=[tmp_path]) as engine:
+        profile, _ = understand(engine, collected, tmp_path / "cells.parquet", goal=goal)
+    assert profile.roles.measure.column == measured
+
+
+def test_a_region_is_one_in_other_languages(tmp_path: Path) -> None:
+    text = "Trimestre;Région;Ventes (EUR)\n" + "".join(
+        f"{y}-Q{q};{r};{1000 + y + q},50\n"
+        for y in range(2020, 2024)
+        for q in range(1, 5)
+        for r in ("Bretagne", "Corse")
+    )
+    profile, _ = understood(tmp_path, text)
+    assert profile.roles.entity
+    assert (profile.roles.entity.noun, profile.roles.entity.plural) == ("region", "regions")
