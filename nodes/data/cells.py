@@ -10,14 +10,10 @@ DECIMAL = "DECIMAL(38, 9)"
 
 def cells_sql(roles: Roles, after: str = "", through: str = "") -> str:
     """The common table expression that stands before every stored query; ``after`` and ``through`` bound the dates."""
-    entity, kind = roles.entity, roles.measure.kind
-    name = entity.sql if entity else literal(roles.measure.column)
-    kept = ["period IS NOT NULL", "isfinite(v)"]
-    if entity and entity.totals:
-        kept.append(f"(entity IS NULL OR entity NOT IN ({', '.join(literal(total) for total in entity.totals)}))")
+    kind = roles.measure.kind
+    kept = _kept(roles)
     kept += [f"period >= DATE '{after}'"] * bool(after) + [f"period <= DATE '{through}'"] * bool(through)
-    split, dated = bool(roles.time.week) and kind == "flow", bool(roles.time.day) and kind == "stock"
-    period = roles.time.week if split else roles.time.sql
+    dated = bool(roles.time.day) and kind == "stock"
     price = f", {roles.price.sql} AS w" if roles.price else ""
     exact = roles.measure.exact
     worth = ""
@@ -25,8 +21,8 @@ def cells_sql(roles: Roles, after: str = "", through: str = "") -> str:
         product = _added("sum", "v * w", exact and roles.price.exact)
         worth = f", {product} AS worth, {_added('sum', 'CASE WHEN w IS NOT NULL THEN v END', exact)} AS priced"
     day = f", {roles.time.day} AS day" if dated else ""
-    rows = f"SELECT {period} AS period, {name} AS entity, {roles.measure.sql} AS v, 1 AS k{price}{day} FROM data"
-    if split:
+    rows = _rows(roles, price + day)
+    if splits_weeks(roles):
         rows = _by_month(rows, ", w" * bool(roles.price))
     where = " AND ".join(kept)
     if dated:  # what is there at a time is averaged over its dates in a period, never added
@@ -43,17 +39,51 @@ def _added(how: str, what: str, exact: bool) -> str:
     return f"CAST({how}(CAST({what} AS {DECIMAL})) AS DOUBLE)" if exact else f"{how}({what})"
 
 
+def splits_weeks(roles: Roles) -> bool:
+    """Whether the rows are weeks whose amounts are divided between months by their days."""
+    return bool(roles.time.week) and roles.measure.kind == "flow"
+
+
+def overhang_sql(roles: Roles, last: str) -> str:
+    """Rows of the weeks that reach beyond the month ``last`` and what they hold of the days after it."""
+    where = " AND ".join([*_kept(roles), f"month = DATE '{last}'", "later > month"])
+    amount = _added("sum", "v * (1 - part)", roles.measure.exact)
+    return (
+        f"WITH {_parts(_rows(roles))} SELECT count(*) AS rows, coalesce({amount}, 0) AS amount FROM parts WHERE {where}"
+    )
+
+
+def _rows(roles: Roles, more: str = "") -> str:
+    name = roles.entity.sql if roles.entity else literal(roles.measure.column)
+    period = roles.time.week if splits_weeks(roles) else roles.time.sql
+    return f"SELECT {period} AS period, {name} AS entity, {roles.measure.sql} AS v, 1 AS k{more} FROM data"
+
+
+def _kept(roles: Roles) -> list[str]:
+    """What a row must have to be used."""
+    kept = ["period IS NOT NULL", "isfinite(v)"]
+    if roles.entity and roles.entity.totals:
+        listed = ", ".join(literal(total) for total in roles.entity.totals)
+        kept.append(f"(entity IS NULL OR entity NOT IN ({listed}))")
+    return kept
+
+
+def _parts(rows: str) -> str:
+    """Weeks with the month in which they begin, that in which they end, and the part of their days in the former."""
+    part = "CASE WHEN later > month THEN datediff('day', period, later) ELSE 7 END / 7"
+    first, last = (f"CAST(date_trunc('month', {day}) AS DATE)" for day in ("period", "period + 6"))
+    return (
+        f"weeks AS (SELECT *, {first} AS month, {last} AS later FROM ({rows})), parts AS (SELECT *, {part} AS part,"
+        " max(month) OVER () AS last FROM weeks)"
+    )
+
+
 def _by_month(rows: str, more: str) -> str:
     """Weeks as months: a week that lies in two months is divided by its days, else months of five weeks would peak.
 
-    The last week counts wholly for the month in which it begins, since the next one has no more than its end.
+    Of the last week only the days in the month in which it begins count: of the next one the file has no more.
     """
-    later = "CAST(date_trunc('month', period + 6) AS DATE)"
-    first = "CAST(date_trunc('month', period) AS DATE)"
-    part = f"CASE WHEN {later} > month AND {later} <= last THEN datediff('day', period, {later}) ELSE 7 END / 7"
     return (
-        f"WITH weeks AS (SELECT *, {first} AS month, max({first}) OVER () AS last FROM ({rows})), "
-        f"parts AS (SELECT *, {part} AS part FROM weeks) "
-        f"SELECT month AS period, entity, v * part AS v, k{more} FROM parts UNION ALL "
-        f"SELECT {later} AS period, entity, v * (1 - part) AS v, 0 AS k{more} FROM parts WHERE part < 1"
+        f"WITH {_parts(rows)} SELECT month AS period, entity, v * part AS v, k{more} FROM parts UNION ALL SELECT later"
+        f" AS period, entity, v * (1 - part) AS v, 0 AS k{more} FROM parts WHERE part < 1 AND later <= last"
     )

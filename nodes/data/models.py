@@ -186,6 +186,7 @@ class Profile(BaseModel):
     partial_first: Partial | None = None
     partial_last: Partial | None = None
     gaps: list[str] = []
+    overhang: int = 0  # rows of weeks that reach beyond the last month, whose days after it are left out
     holes: list[Hole] = []  # of single entities, inside what the file has of them
     scope: list[Scope] = []  # what the goal names
     harm: bool = False  # the measure counts harm: no winners, no opportunities

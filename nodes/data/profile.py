@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.nodes.data import names, scope, units
-from holdfast.nodes.data.cells import cells_sql
+from holdfast.nodes.data.cells import cells_sql, overhang_sql, splits_weeks
 from holdfast.nodes.data.columns import Column, measure_columns
 from holdfast.nodes.data.engine import Engine, connect, literal
 from holdfast.nodes.data.fold import find_fold
@@ -94,6 +94,7 @@ def understand(
         partial_first=window.partial_first,
         partial_last=window.partial_last,
         gaps=window.gaps,
+        overhang=engine.row(overhang_sql(roles, window.last.isoformat()))["rows"] if splits_weeks(roles) else 0,
         holes=find_holes(engine, sql, whole=roles.measure.whole or roles.measure.shared) if roles.entity else [],
         scope=scopes,
         harm=names.suggests(roles.measure.column, "harm")

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Literal
 
 from holdfast.checkpoints.errors import BadInput
-from holdfast.nodes.data.cells import cells_sql
+from holdfast.nodes.data.cells import cells_sql, splits_weeks
 from holdfast.nodes.data.engine import Engine
 from holdfast.nodes.data.models import Grain, Partial, Roles
 from holdfast.nodes.data.questions import Inquiry
@@ -174,7 +174,7 @@ def _begun_month(engine: Engine, roles: Roles) -> tuple[dt.date, int, int] | Non
         " months) AS usual_day, (SELECT count(*) FROM months) AS months, count_if(date_trunc('month', d) = (SELECT"
         " date_trunc('month', min(d)) FROM days)) AS rows FROM dates"
     )
-    first, split = row["first"], bool(roles.time.week) and roles.measure.kind == "flow"
+    first, split = row["first"], splits_weeks(roles)
     if not isinstance(first, dt.date) or row["months"] < LEAST_MONTHS:
         return None
     usual, slack = (

@@ -227,8 +227,11 @@ class Overview:
             )
             return [say(text, rows=rows, n=periods)]
         total = self.found.amount("total_all", row["total"], "everything", exactly=True)
-        every = "All {rows} rows" if row["rows"] == self.profile.rows else "The {rows} rows in use"
+        whole = row["rows"] == self.profile.rows and not self.profile.overhang
+        every = "All {rows} rows" if whole else "The {rows} rows in use"
         template = f"{every} together hold a total of {{total}} over {{n}} {self._unit(row)}, {start} to {end}."
+        if self.profile.overhang:
+            template += " The last week counts only with its days up to the end of that month."
         if self.profile.roles.measure.shared:
             template += " A week in two months is shared out by its days, so amounts of months and years are rounded."
         return [say(template, rows=rows, total=total, n=periods)]

@@ -58,6 +58,7 @@ class Quality:
             *scope_words.quality_lines(self.profile),
             *(line for found in checks.values() for line in found),
             *self._holes(missing=False),
+            *self._overhang(),
             *self._partial(),
             *self._share(),
             *([constant_parts.state(self.found, self.parts)] if self.parts else []),
@@ -168,6 +169,23 @@ class Quality:
         return [
             (f"Rows with {why}", words.counted(rows, "row"), "set aside, not plotted", "not in any figure")
             for why, rows in self.window.aside.items()
+        ]
+
+    def _overhang(self) -> list[Line]:
+        """Days of the last week in a month of which the file has no more."""
+        if not self.profile.overhang:
+            return []
+        row, name = self.found.rows("overhang")[0], words.quoted(self.roles.measure.column)
+        rows = _rows(self.found.count("overhang_rows", row["rows"], "overhang"))
+        amount = self.found.amount("overhang", row["amount"], "overhang", "of the days after it", exactly=True).text
+        last = words.period(self.profile.last, "month")
+        return [
+            (
+                f"Days after {last} in weeks that begin in it",
+                f"{rows}, {amount} of their {name}",
+                "left out",
+                f"not in any figure: of the month after {last} there is no more",
+            )
         ]
 
     def _partial(self) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from holdfast.nodes.data import holes
+from holdfast.nodes.data.cells import overhang_sql
 from holdfast.nodes.data.engine import literal, quoted
 from holdfast.nodes.data.models import Profile, Roles
 from holdfast.nodes.market import constant_parts, panel
@@ -26,6 +27,7 @@ def queries(profile: Profile) -> dict[str, str]:
         "given_share": _given_share(roles),
         "totals": _totals(roles),
         "holes": holes.QUERY.format(**holes.values(roles.measure.whole or roles.measure.shared)),
+        **({"overhang": overhang_sql(roles, profile.last)} if profile.overhang else {}),
         "parts": constant_parts.query(profile),
         **{f"panel_{key}": panel.query(profile, start) for key, start in panel.pairs(profile).items()},
     }

@@ -1,0 +1,68 @@
+"""The traps of weeks that are shown by month: a week in two months, the end of the file, weeks that one name lacks.
+
+The figures are days times what is had a day, counted beside the test, never taken from a report.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.fakes_market import facts, run_analyses, text_of, write
+
+Results = dict[str, dict[str, Any]]
+Row = tuple[object, ...]
+Analysed = Callable[..., Awaitable[Results]]
+
+
+@pytest.fixture
+def analysed(tmp_path: Path) -> Analysed:
+    """Runs the plan on a table of weeks."""
+
+    async def run(rows: Sequence[Row], only: Sequence[str] = ()) -> Results:
+        text = "week_start,branch,visits\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+        return await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=only)
+
+    return run
+
+
+def mondays(last: dt.date) -> list[dt.date]:
+    """From 2 January 2023, a Monday, on."""
+    first = dt.date(2023, 1, 2)
+    return [first + dt.timedelta(7 * i) for i in range((last - first).days // 7 + 1)]
+
+
+async def test_a_last_week_gives_the_last_month_no_day_of_the_next(analysed: Analysed) -> None:
+    # 100 a day each: the last week begins on Monday 29 September 2025, so five of its days are in October
+    weeks = mondays(dt.date(2025, 9, 29))
+    found = await analysed([(day, name, 700) for day in weeks for name in "AB"], ["market_overview"])
+    stated = facts(found)
+    end = dt.date(2025, 10, 1)
+    assert stated["market_overview.total_all"].value == pytest.approx(200 * (end - weeks[0]).days)
+    young = stated["market_overview.like_for_like_total"].value
+    assert young == pytest.approx(200 * (end - dt.date(2025, 1, 1)).days)
+    assert stated["data_quality.overhang"].value == pytest.approx(2 * 5 * 100)
+    quality = text_of(found, "data_quality")
+    assert "Days after September 2025 in weeks that begin in it | 2 rows, 1,000 of their “visits” | left out" in quality
+    overview = text_of(found, "market_overview")
+    assert f"The {2 * len(weeks)} rows in use together hold" in overview
+    assert "The last week counts only with its days up to the end of that month." in overview
+
+
+async def test_a_last_week_in_two_years_gives_the_first_of_them_no_day_too_many(analysed: Analysed) -> None:
+    weeks = mondays(dt.date(2025, 12, 29))  # which ends on 4 January 2026
+    found = await analysed([(day, name, 700) for day in weeks for name in "AB"], ["market_overview"])
+    assert facts(found)["market_overview.exact_2025-01-01"].value == pytest.approx(200 * 365)
+    assert facts(found)["data_quality.overhang"].value == pytest.approx(2 * 4 * 100)
+
+
+async def test_weeks_that_end_with_a_month_leave_no_day_out(analysed: Analysed) -> None:
+    weeks = mondays(dt.date(2025, 8, 25))  # which ends on Sunday 31 August
+    found = await analysed([(day, name, 700) for day in weeks for name in "AB"], ["market_overview"])
+    assert "data_quality.overhang" not in facts(found)
+    assert facts(found)["market_overview.total_all"].value == pytest.approx(1400 * len(weeks))
+    assert f"All {2 * len(weeks)} rows together hold" in text_of(found, "market_overview")
