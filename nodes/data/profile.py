@@ -95,7 +95,7 @@ def understand(
         partial_last=window.partial_last,
         gaps=window.gaps,
         overhang=engine.row(overhang_sql(roles, window.last.isoformat()))["rows"] if splits_weeks(roles) else 0,
-        holes=find_holes(engine, sql, whole=roles.measure.whole or roles.measure.shared) if roles.entity else [],
+        holes=find_holes(engine, roles, sql, *window.dates) if roles.entity else [],
         scope=scopes,
         harm=names.suggests(roles.measure.column, "harm")
         or any(names.suggests(f.name, "harm") for f in collected.files),

@@ -49,6 +49,11 @@ class Window:
     partial_last: Partial | None = None
     gaps: list[str] = field(default_factory=list)
 
+    @property
+    def dates(self) -> tuple[str, str]:
+        """First and last day of the months in use."""
+        return self.first.isoformat(), month_end(self.last).isoformat()
+
 
 @dataclass(frozen=True, slots=True)
 class Year:

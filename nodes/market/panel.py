@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from holdfast.nodes.data.cells import cells_sql
+from holdfast.nodes.data import holes
+from holdfast.nodes.data.cells import cells_sql, splits_weeks
 from holdfast.nodes.data.engine import literal
 from holdfast.nodes.data.models import Entity, Panel, Profile, Roles
 from holdfast.nodes.market import formulas, words
@@ -55,16 +56,26 @@ def is_sample(profile: Profile) -> bool:
 
 def query(profile: Profile, start: str) -> str:
     """Both periods with the number that report, their total, and the total of those there in each sub-period."""
-    reported = cells_sql(_by_panel(profile.roles)).removeprefix("WITH cells AS ")
+    roles = _by_panel(profile.roles)
+    reported = cells_sql(roles).removeprefix("WITH cells AS ")
     both = f"DATE '{start}', DATE '{profile.frames[-1]}'"
     return (
         f"WITH reported AS {reported}, pair AS (SELECT * FROM (SELECT CAST(date_trunc('{profile.frame}', period) AS"
         " DATE) AS frame, period, entity AS who, value AS v FROM reported WHERE entity IS NOT NULL) WHERE frame IN"
-        f" ({both})), steady AS (SELECT who FROM pair GROUP BY who HAVING count(DISTINCT period) = (SELECT"
-        " count(DISTINCT period) FROM pair)) SELECT frame, count(DISTINCT who) AS reporting, sum(v) AS whole, sum(CASE"
-        " WHEN who IN (SELECT who FROM steady) THEN v END) AS same, (SELECT count(*) FROM steady) AS steady FROM pair"
-        " GROUP BY frame ORDER BY frame"
+        f" ({both})), there AS ({_there(roles, profile.frame, both)}), steady AS (SELECT who FROM there GROUP BY who"
+        " HAVING count(DISTINCT period) = (SELECT count(DISTINCT period) FROM there)) SELECT frame, count(DISTINCT who)"
+        " AS reporting, sum(v) AS whole, sum(CASE WHEN who IN (SELECT who FROM steady) THEN v END) AS same, (SELECT"
+        " count(*) FROM steady) AS steady FROM pair GROUP BY frame ORDER BY frame"
     )
+
+
+def _there(roles: Roles, frame: str, both: str) -> str:
+    """Who reports when: in the periods of the pair, or in every week that lies in it where weeks are divided."""
+    if not splits_weeks(roles):
+        return "SELECT who, period FROM pair"
+    weeks = cells_sql(holes.weekly(roles)).removeprefix("WITH cells AS ")
+    ends = (f"CAST(date_trunc('{frame}', {day}) AS DATE) IN ({both})" for day in ("period", "period + 6"))
+    return f"SELECT entity AS who, period FROM {weeks} WHERE entity IS NOT NULL AND ({' OR '.join(ends)})"
 
 
 def _by_panel(roles: Roles) -> Roles:
@@ -116,7 +127,7 @@ def quality_line(profile: Profile, found: Compared) -> tuple[str, str, str, str]
 
 
 def _throughout(profile: Profile) -> str:
-    grain = profile.roles.time.grain
+    grain = "week" if splits_weeks(profile.roles) else profile.roles.time.grain
     return f"every {grain} of both" if grain != profile.frame else "both"
 
 

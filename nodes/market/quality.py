@@ -6,8 +6,9 @@ import unicodedata
 from dataclasses import asdict
 from typing import Any
 
+from holdfast.nodes.data.cells import splits_weeks
 from holdfast.nodes.data.engine import Engine
-from holdfast.nodes.data.models import Profile
+from holdfast.nodes.data.models import Grain, Profile
 from holdfast.nodes.data.window import Window
 from holdfast.nodes.market import constant_parts, panel, quality_queries, scope_words, words
 from holdfast.nodes.market.findings import Findings, Row
@@ -31,7 +32,8 @@ class Quality:
     ) -> None:
         self.profile, self.window, self.roles, self.parts = profile, window, profile.roles, parts
         queries = {
-            key: sql.replace("{", "{{").replace("}", "}}") for key, sql in quality_queries.queries(profile).items()
+            key: sql.replace("{", "{{").replace("}", "}}")
+            for key, sql in quality_queries.queries(profile, window).items()
         }
         self.found = Findings(profile, "data_quality", "Data quality", queries, engine)
 
@@ -227,13 +229,13 @@ class Quality:
 
     def _holes(self, *, missing: bool = True) -> list[Line]:
         """Periods that single names lack inside what the file has of them; not ``missing`` where they have little."""
-        entity, grain = self.roles.entity, self.roles.time.grain
+        entity, grain = self.roles.entity, "week" if splits_weeks(self.roles) else self.roles.time.grain
         rows = [row for row in self.found.rows("holes") if row["missing"] == missing] if entity else []
         if not rows or entity is None:
             return []
         key, summed = "holes" if missing else "pauses", self.roles.measure.kind != "intensive"
         n = self.found.count(key, sum(row["periods"] for row in rows), "holes", f"{grain}s × {entity.plural}")
-        which = [f"{row['entity']} in {self._days(row['days'].split())}" for row in rows[:3]] if missing else []
+        which = [f"{row['entity']} in {_days(row['days'].split(), grain)}" for row in rows[:3]] if missing else []
         if len(rows) > len(which):
             more = len(rows) - len(which)
             which.append(f"{'more of ' if which else ''}{words.counted(more, entity.noun, entity.plural)}")
@@ -246,10 +248,6 @@ class Quality:
                 low if missing else "none",
             )
         ]
-
-    def _days(self, days: list[str]) -> str:
-        some = [words.period(day, self.roles.time.grain, brief=True) for day in days[:3]]
-        return ", ".join(some) + " …" if len(days) > 3 else words.listed(some)
 
     def _repeated(self) -> list[Line]:
         lines: list[Line] = []
@@ -389,3 +387,8 @@ def _twin(old: str, new: str) -> str:
     if unicodedata.normalize("NFC", old) == unicodedata.normalize("NFC", new):
         return f"{words.quoted(new)} in two Unicode forms"
     return f"{words.quoted(old)} as {words.quoted(new)}"
+
+
+def _days(days: list[str], grain: Grain) -> str:
+    some = [words.period(day, grain, brief=True) for day in days[:3]]
+    return ", ".join(some) + " …" if len(days) > 3 else words.listed(some)

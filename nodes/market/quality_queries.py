@@ -6,10 +6,11 @@ from holdfast.nodes.data import holes
 from holdfast.nodes.data.cells import overhang_sql
 from holdfast.nodes.data.engine import literal, quoted
 from holdfast.nodes.data.models import Profile, Roles
+from holdfast.nodes.data.window import Window
 from holdfast.nodes.market import constant_parts, panel
 
 
-def queries(profile: Profile) -> dict[str, str]:
+def queries(profile: Profile, window: Window) -> dict[str, str]:
     """Every query of the section by its name; the tables are ``data`` and ``cells``."""
     roles = profile.roles
     return {
@@ -26,7 +27,7 @@ def queries(profile: Profile) -> dict[str, str]:
         "twins": _twins(roles),
         "given_share": _given_share(roles),
         "totals": _totals(roles),
-        "holes": holes.QUERY.format(**holes.values(roles.measure.whole or roles.measure.shared)),
+        "holes": holes.query(roles, *window.dates),
         **({"overhang": overhang_sql(roles, profile.last)} if profile.overhang else {}),
         "parts": constant_parts.query(profile),
         **{f"panel_{key}": panel.query(profile, start) for key, start in panel.pairs(profile).items()},

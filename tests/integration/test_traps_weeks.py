@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.nodes.market import confidence
 from tests.unit.fakes_market import facts, run_analyses, text_of, write
 
 Results = dict[str, dict[str, Any]]
@@ -66,3 +67,26 @@ async def test_weeks_that_end_with_a_month_leave_no_day_out(analysed: Analysed) 
     assert "data_quality.overhang" not in facts(found)
     assert facts(found)["market_overview.total_all"].value == pytest.approx(1400 * len(weeks))
     assert f"All {2 * len(weeks)} rows together hold" in text_of(found, "market_overview")
+
+
+async def test_weeks_that_one_branch_lacks_are_told_and_keep_it_out_of_growth_like_for_like(analysed: Analysed) -> None:
+    # A and B have 70 a week in 2023 and 77 from Monday 1 January 2024 on, O has 700 throughout but lacks four weeks
+    # of September 2024, N comes in 2024: like for like over A and B it is +10 %, with O it would be below zero
+    gone = [dt.date(2024, 9, day) for day in (2, 9, 16, 23)]
+    rows: list[Row] = []
+    for week in mondays(dt.date(2025, 3, 31)):
+        rows += [(week, name, 70 if week.year == 2023 else 77) for name in "AB"]
+        rows += [(week, "O", 700)] * (week not in gone) + [(week, "N", 100)] * (week.year > 2023)
+    found = await analysed(rows)
+    quality = text_of(found, "data_quality")
+    assert (
+        "No rows for single branches between others of theirs | 4 weeks: O in W36 2024, W37 2024, W38 2024" in quality
+    )
+    assert "Changing panel: 3 branches in 2023, 4 in 2024 | 2 branches in every week of both" in quality
+    # 2023 lacks its first day, a Sunday, and a leap day makes 2024 longer: 366 days of 22 against 364 of 20
+    change = facts(found)["data_quality.panel_last_change"].value
+    assert change == pytest.approx(100 * (366 * 22 / (364 * 20) - 1))
+    assert confidence.tests_in(list(found.values()))["rows"].complete is False
+    whole = await analysed([*rows, *[(week, "O", 700) for week in gone]])
+    assert "No rows for single" not in text_of(whole, "data_quality")
+    assert facts(whole)["data_quality.panel_last_steady"].value == 3
