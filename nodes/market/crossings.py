@@ -87,11 +87,16 @@ def write_crossing(of: Shares) -> dict[str, Any]:
     for upper, lower in itertools.pairwise(large):
         lines = [trend(_shares(of, one, SPAN)) for one in (upper, lower)]
         ahead = years_until(*lines)
-        if ahead is None:
+        if ahead is None or _known(of, upper, lower, _year(of, -1) + ahead):
             continue
         moved = years_until(*(trend(_shares(of, one, SPAN - 1)) for one in (upper, lower)))
         return {"crossing": _written(of, (upper, lower), lines, ahead) | {"holds": moved is not None}}
     return {}
+
+
+def _known(of: Shares, upper: Standing, lower: Standing, year: int) -> bool:
+    """Whether the file's own rows reach into that year, or show the two in their new order already."""
+    return year <= int(of.profile.last[:4]) or of.young.get(lower.name, 0.0) > of.young.get(upper.name, 0.0)
 
 
 def _year(of: Shares, at: int) -> int:

@@ -44,7 +44,10 @@ class Shares:
         self.per = self.profile.per_frame if self.profile.roles.measure.kind == "stock" else 1
         self.first, self.last = self.name_of(self.frames[0]), self.name_of(self.frames[-1])
         self.cells: dict[str, dict[str, tuple[float, float]]] = {frame: {} for frame in self.frames}
+        self.young: dict[str, float] = {}  # shares of what the file has after the last complete frame
         for row in found.rows("shares", frame=self.grain, per=self.per):
+            if row["frame"] > self.frames[-1] and row["entity"] is not None and row["share"] is not None:
+                self.young[row["entity"]] = row["share"]
             if row["frame"] in self.cells and row["entity"] is not None and row["share"] is not None:
                 self.cells[row["frame"]][row["entity"]] = (row["value"], row["share"])
         self.rivals = entity.company and not self.profile.harm

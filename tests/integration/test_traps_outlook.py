@@ -278,6 +278,34 @@ async def test_two_trends_that_meet_have_a_watch_date(analysed: Analysed) -> Non
     assert "watch A and B, which may change places by 2019" in advice(found)
 
 
+def meeting(young: dict[str, int], years: int) -> list[tuple[object, ...]]:
+    """The shares above by month from 2011 on, and three months of the year after with these amounts."""
+    rows: list[tuple[object, ...]] = []
+    for i in range(years):
+        parts = {"A": 600 - 20 * i, "B": 300 + 20 * i, "C": 100}
+        rows += [(f"{2011 + i}-{m:02d}-01", n, v) for m in range(1, 13) for n, v in parts.items()]
+    return rows + [(f"{2011 + years}-{m:02d}-01", n, v) for m in range(1, 4) for n, v in young.items()]
+
+
+async def test_a_watch_date_is_not_within_the_file(analysed: Analysed) -> None:
+    # to 2018: A 46 %, B 44 %, 2 points apart and 4 closer each year: above in 2019, of which the file has three months
+    only = ["competitor_analysis", "recommendations"]
+    whole = await analysed("date,make,units", meeting({}, 8), only=only)
+    assert whole["competitor_analysis"]["competition"]["crossing"]["when"] == 2019
+    found = await analysed("date,make,units", meeting({"A": 455, "B": 445, "C": 100}, 8), only=only)
+    assert "crossing" not in found["competitor_analysis"]["competition"]
+    assert "change places" not in advice(found)
+
+
+async def test_a_crossing_already_shown_by_the_part_of_a_year_has_no_watch_date(analysed: Analysed) -> None:
+    # to 2017: above in 2019; the file has three months of 2018
+    only = ["competitor_analysis", "recommendations"]
+    found = await analysed("date,make,units", meeting({"A": 460, "B": 440, "C": 100}, 7), only=only)
+    assert found["competitor_analysis"]["competition"]["crossing"]["when"] == 2019
+    found = await analysed("date,make,units", meeting({"A": 440, "B": 460, "C": 100}, 7), only=only)
+    assert "crossing" not in found["competitor_analysis"]["competition"]
+
+
 async def test_trends_that_part_have_no_watch_date(analysed: Analysed) -> None:
     rows = [(2011 + i, name, v) for i in range(8) for name, v in (("A", 600 + 20 * i), ("B", 400 - 20 * i))]
     found = await analysed("year,make,units", rows)
