@@ -175,7 +175,7 @@ class Overview:
         }
         if part := self.profile.partial_last:
             tests["young_year"] = confidence.judge(
-                self.profile, f"The part of {part.year}", self._young_holds(), complete=False, cycles=part.periods
+                self.profile, f"The part of {part.year}", self._young_holds(), complete=False, cycles=1
             )
         if self.panels:
             signs = {seen.like_for_like > 0 for seen in self.panels}
@@ -274,7 +274,7 @@ class Overview:
         self.found.percent("like_for_like", change, "like_for_like", f"{held} on {same}", plus=True)
         bare = self.found.percent("like_for_like_size", abs(change), "like_for_like", "without its sign")
         total = self.found.amount("like_for_like_total", rows[1]["total"], "like_for_like")
-        template = f"Like for like, {held} came to {{total}}, {words.than(change, same)}."
+        template = f"Over the same {grain}s, {held} came to {{total}}, {words.than(change, same)}."
         return [say(template, total=total, change=bare)]
 
     def _changes(self) -> list[str]:

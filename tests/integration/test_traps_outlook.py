@@ -306,6 +306,17 @@ async def test_a_crossing_already_shown_by_the_part_of_a_year_has_no_watch_date(
     assert "crossing" not in found["competitor_analysis"]["competition"]
 
 
+async def test_a_part_of_a_year_is_one_cycle_and_not_one_for_each_month(analysed: Analysed) -> None:
+    rows = meeting({"A": 440, "B": 460, "C": 110}, 7)  # 1,010 a month, where the same months of 2017 had 1,000
+    found = await analysed("date,make,units", rows, only=["market_overview", "method"])
+    part = grounds(found)["young_year"]
+    assert (part.cycles, part.holds, part.level) == (1, True, "low")
+    assert "The part of 2018 | incomplete | 1 | holds" in text_of(found, "method")
+    overview = text_of(found, "market_overview")
+    assert "Over the same months, January to March 2018 came to 3,030, 1.0\u00a0% more" in overview
+    assert "Like for like" not in overview
+
+
 async def test_trends_that_part_have_no_watch_date(analysed: Analysed) -> None:
     rows = [(2011 + i, name, v) for i in range(8) for name, v in (("A", 600 + 20 * i), ("B", 400 - 20 * i))]
     found = await analysed("year,make,units", rows)
