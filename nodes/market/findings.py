@@ -6,6 +6,7 @@ A number can get into a sentence or a table only through here, so that each one 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from holdfast.nodes.report.document import (
 )
 
 Row = dict[str, Any]
+_CELLS = re.compile(r"\b(FROM|JOIN) cells\b")  # and not a column of that name
 
 
 class Findings:
@@ -48,7 +50,7 @@ class Findings:
         """The rows of a named query; ``values`` (dates, grains, numbers, never names from the file) fill its places."""
         body = self._sql[name].format(**values)
         key = name + "".join(f"_{value}" for value in values.values()) if name in self._queries else name
-        sql = f"{self.profile.cells_sql} {body}" if "cells" in body else body
+        sql = f"{self.profile.cells_sql} {body}" if _CELLS.search(body) else body
         files = [file.sha256 for file in self.profile.files]
         self._queries[key] = Query(id=self.query(key), sql=sql, files=files)
         return [_plain(row) for row in self.engine.rows(body)]

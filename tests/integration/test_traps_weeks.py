@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from holdfast.nodes.data.models import Profile
+from holdfast.nodes.data.profile import opened
 from holdfast.nodes.market import confidence
-from tests.unit.fakes_market import facts, run_analyses, text_of, write
+from tests.unit.fakes_market import facts, run_analyses, section, text_of, write
 
 Results = dict[str, dict[str, Any]]
 Row = tuple[object, ...]
@@ -24,8 +26,8 @@ Analysed = Callable[..., Awaitable[Results]]
 def analysed(tmp_path: Path) -> Analysed:
     """Runs the plan on a table of weeks."""
 
-    async def run(rows: Sequence[Row], only: Sequence[str] = ()) -> Results:
-        text = "week_start,branch,visits\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+    async def run(rows: Sequence[Row], only: Sequence[str] = (), who: str = "branch") -> Results:
+        text = f"week_start,{who},visits\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
         return await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=only)
 
     return run
@@ -90,3 +92,17 @@ async def test_weeks_that_one_branch_lacks_are_told_and_keep_it_out_of_growth_li
     whole = await analysed([*rows, *[(week, "O", 700) for week in gone]])
     assert "No rows for single" not in text_of(whole, "data_quality")
     assert facts(whole)["data_quality.panel_last_steady"].value == 3
+
+
+async def test_every_query_on_weeks_can_be_run_whatever_the_columns_are_called(
+    analysed: Analysed, tmp_path: Path
+) -> None:
+    weeks = mondays(dt.date(2025, 9, 29))
+    rows = [(week, n, 70) for week in weeks for n in "ABC" if (n, week.month) != ("A", 9) or week.year < 2025]
+    found = await analysed(rows, ["market_overview"], "cells")
+    profile = Profile.model_validate(found["profile_data"]["profile"])
+    queries = [query for name in ("data_quality", "market_overview") for query in section(found, name).queries]
+    assert {"data_quality.holes", "data_quality.overhang"} <= {query.id for query in queries}
+    with opened(tmp_path / "store" / profile.data) as engine:
+        for query in queries:
+            engine.rows(query.sql)
