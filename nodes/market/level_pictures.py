@@ -110,7 +110,7 @@ def ranks(levels: Levels) -> None:
 def spread(levels: Levels) -> None:
     """Where the middle eight of ten values lie: of each, or of a single one in each year."""
     single = levels.single
-    groups = by_year(levels) if single else [(level.name, level.values) for level in levels.shown]
+    groups, last = by_year(levels) if single else ([(level.name, level.values) for level in levels.shown], "")
     groups = [(name, values) for name, values in groups if len(values) >= LEAST_VALUES]
     if len(groups) < 2:
         return
@@ -134,13 +134,15 @@ def spread(levels: Levels) -> None:
     widest = max(widths, key=lambda one: one[1])
     alike = [name for text, _, name in widths if text == widest[0]]
     title = (
-        f"{words.listed(alike)} varied the most: eight of ten values within {widest[0]}"
+        f"{words.listed(alike)} varied the most{last and f' {last}'}: eight of ten values within {widest[0]}"
         if len(alike) <= 3 and len(alike) < len(rows)
-        else f"Eight of ten values lie within {widest[0]} or less"
+        else f"Eight of ten values {last and f'of each {last} '}lie within {widest[0]} or less"
     )
     subtitle = (
         f"{levels.name}, {levels.stated_unit}: bar = from the lowest to the highest tenth of the values, tick = median."
     )
+    if last:
+        subtitle += f" Drawn are these {len(rows)}, {rows[0]['name']} to {rows[-1]['name']}."
     first = rows[0]
     alt = f"Chart of {len(rows)} ranges: {title}; {first['name']} from {first['low_label']} to {first['high_label']}."
     cells = [[row["name"], row["low_label"], levels.text(row["middle"]), row["high_label"]] for row in rows]

@@ -44,18 +44,19 @@ def course(levels: Levels) -> None:
     levels.figure("courses", title, subtitle, alt, spec, [levels.grain.capitalize(), "Value"], cells, "series")
 
 
-def by_year(levels: Levels) -> list[tuple[str, list[float]]]:
-    """The values of each complete year."""
+def by_year(levels: Levels) -> tuple[list[tuple[str, list[float]]], str]:
+    """The values of each of the last complete years, and ``of the last 14 complete years`` where there are more."""
     level, found = levels.shown[0], dict[str, list[float]]()
     for day, value in zip(level.periods, level.values, strict=True):
         found.setdefault(day[:4], []).append(value)
     whole = {year: values for year, values in found.items() if len(values) == PER_YEAR[levels.grain]}
-    return list(whole.items())[-MOST_YEARS:]
+    shown = list(whole.items())[-MOST_YEARS:]
+    return shown, f"of the last {len(shown)} complete years" if len(shown) < len(whole) else ""
 
 
 def years(levels: Levels) -> None:
     """Each year's mean against the mean of all of them."""
-    groups = by_year(levels)
+    groups, last = by_year(levels)
     means = [(year, sum(values) / len(values)) for year, values in groups]
     if len(means) < 3:
         return
@@ -68,12 +69,14 @@ def years(levels: Levels) -> None:
     high = max(values, key=lambda row: row["value"])
     low = min(values, key=lambda row: row["value"])
     high["tone"], low["tone"] = (1, -1) if texts.count(high["label"]) == texts.count(low["label"]) == 1 else (0, 0)
-    title = f"{high['name']} was the highest of {words.spelled(len(values))} years, {low['name']} the lowest"
+    of = last or f"of {words.spelled(len(values))} years"
+    title = f"{high['name']} was the highest {of}, {low['name']} the lowest"
     if not high["tone"]:
-        title = f"{words.spelled(len(values)).capitalize()} years lie {low['label']} to {high['label']} off their mean"
+        years = f"The {last.removeprefix('of the ')}" if last else f"{words.spelled(len(values)).capitalize()} years"
+        title = f"{years} lie {low['label']} to {high['label']} off their mean"
+    which = f"each {last}, {groups[0][0]} to {groups[-1][0]}," if last else "each complete year"
     subtitle = (
-        f"Mean of {levels.name} in each complete year less the mean of these years,"
-        f" {levels.text(centre)}; {levels.stated_unit}."
+        f"Mean of {levels.name} in {which} less the mean of these years, {levels.text(centre)}; {levels.stated_unit}."
     )
     alt = f"Bar chart of {len(values)} years: {title}; {high['label']} and {low['label']}."
     cells = [[str(row["name"]), str(row["label"])] for row in values]

@@ -24,7 +24,8 @@ from holdfast.nodes.market.findings import Findings, Row, opened_cells, profile_
 from holdfast.nodes.registry import NoParams, task_type
 from holdfast.nodes.report.document import Fact, Span
 
-MOST_BARS = 14
+MOST_BARS = 14  # with a label each
+MOST_DRAWN, MOST_LISTED = 60, 40  # of the chart's bars, of the table's rows
 
 QUERIES = {
     "size": (
@@ -298,6 +299,8 @@ class Overview:
             for row, total, change in zip(self.sizes, exact, self._changes(), strict=True)
         ]
         caption = f"{self.name} per complete {self.frame}" + (", rounded" if rounded else "")
+        if len(rows) > MOST_LISTED:
+            caption += f", the last {MOST_LISTED} of {len(rows)}"
         self.found.table(
             caption,
             [
@@ -305,12 +308,12 @@ class Overview:
                 "Mean" if self.stock and self.profile.per_frame > 1 else "Total",
                 f"On {words.before(self.frame, self.profile.step)}",
             ],
-            rows[-40:],
+            rows[-MOST_LISTED:],
             "size",
         )
 
     def _size_chart(self) -> None:
-        shown, changes = self.sizes[-60:], self._changes()[-60:]
+        shown, changes = self.sizes[-MOST_DRAWN:], self._changes()[-MOST_DRAWN:]
         top = max(row["total"] for row in shown)
         size, unit = next(
             ((s, n) for s, n in ((1e9, "billions"), (1e6, "millions"), (1e4, "thousands")) if top >= s), (1, "")
@@ -324,24 +327,27 @@ class Overview:
                 return words.exact(total, measure.whole, measure.places)
             return words.number(total / scale, 2 if scale >= 1e6 else 1)
 
-        marked = {self.found._facts[key].text for key in ("frame_high", "frame_low") if key in self.found._facts}
+        high, low = (pick(shown, key=_total) for pick in (max, min))
+        marked = [high, low] if len(shown) > 2 and high["total"] > low["total"] else []
         values = [
             {
                 "when": words.period(row["frame"], self.frame, brief=True),
                 "value": row["total"],
                 "label": label(row["total"]),
                 "change": change,
-                "marked": self.when(row) in marked,
+                "marked": row in marked,
             }
             for row, change in zip(shown, changes, strict=True)
         ]
-        title, message = self._size_title()
+        title, message = self._size_title(shown)
         labelled = len(shown) <= MOST_BARS
         stated = measure.unit if measure.unit.casefold() != measure.column.casefold() else ""
         told = [self.name, stated if measure.unit else "unit not stated", unit if labelled else "", f"per {self.frame}"]
         subtitle = ", ".join(part for part in told if part)
         subtitle += f" and change on {words.before(self.frame, self.profile.step)}" if labelled else ""
-        subtitle += f". Complete {self.frame}s only." + "".join(seen.note() for seen in self.panels[:1])
+        subtitle += f". Complete {self.frame}s only"
+        subtitle += f", the last {len(shown)} of {len(self.sizes)}." if len(shown) < len(self.sizes) else "."
+        subtitle += "".join(seen.note() for seen in self.panels[:1])
         alt = f"Bar chart, {self.when(shown[0])} to {self.when(shown[-1])}: {message}"
         columns = [self.frame.capitalize(), self.profile.roles.measure.column, "On the one before"]
         rows = [
@@ -351,21 +357,22 @@ class Overview:
         spec = figures.bars_over_time(values, labels=labelled)
         self.found.figure("size", title, subtitle, alt, spec, columns, rows, "size")
 
-    def _size_title(self) -> tuple[str, str]:
-        """A title that the totals bear out, and the same with two figures for those who do not see the chart."""
-        first, last = self.sizes[0], self.sizes[-1]
-        high = max(self.sizes, key=lambda row: row["total"])
-        low = min(self.sizes, key=lambda row: row["total"])
+    def _size_title(self, shown: list[Row]) -> tuple[str, str]:
+        """A title that the totals shown bear out, and the same with two figures for who does not see the chart."""
+        first, last = shown[0], shown[-1]
+        high, low = (pick(shown, key=_total) for pick in (max, min))
         if high["total"] == low["total"]:
             title = f"Every {self.frame} from {self.when(first)} to {self.when(last)} came to the same"
             return title, f"{title}: {self.total(first).text}."
         figures_of = f"{self.total(first).text} in {self.when(first)}, {self.total(last).text} in {self.when(last)}."
-        if high is last and len(self.sizes) > 2:
-            title = f"{self.when(last)} was the highest of {words.spelled(len(self.sizes))} complete {self.frame}s"
-        elif low is last and len(self.sizes) > 2:
-            title = f"{self.when(last)} was the lowest of {words.spelled(len(self.sizes))} complete {self.frame}s"
-        elif len(self.sizes) > 2:
-            title = f"{self.when(high)} was the highest {self.frame}, {self.when(low)} the lowest"
+        many = f"of {'the last ' * (len(shown) < len(self.sizes))}{words.spelled(len(shown))} complete {self.frame}s"
+        if high is last and len(shown) > 2:
+            title = f"{self.when(last)} was the highest {many}"
+        elif low is last and len(shown) > 2:
+            title = f"{self.when(last)} was the lowest {many}"
+        elif len(shown) > 2:
+            of = f" {many}" if len(shown) < len(self.sizes) else f" {self.frame}"
+            title = f"{self.when(high)} was the highest{of}, {self.when(low)} the lowest"
         else:
             title = f"{self.when(last)} was {'above' if last['total'] > first['total'] else 'below'} {self.when(first)}"
         return title, f"{title}; {figures_of}"

@@ -1,0 +1,72 @@
+"""The traps of charts: titles and texts speak of what is drawn, and say what is left out.
+
+The figures are worked out by hand, never taken from a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.nodes.report.document import Figure
+from tests.unit.fakes_market import run_analyses, sections, write
+
+Results = dict[str, dict[str, Any]]
+Analysed = Callable[..., Any]
+
+
+@pytest.fixture
+def analysed(tmp_path: Path) -> Analysed:
+    """Runs the whole plan on a table."""
+
+    async def run(header: str, rows: Sequence[Sequence[object]], only: Sequence[str] = ()) -> Results:
+        text = header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+        return await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=only)
+
+    return run
+
+
+def figures(results: Results) -> dict[str, Figure]:
+    return {b.name: b for part in sections(results) for b in part.blocks if b.type == "figure"}
+
+
+def drawn_years(figure: Figure) -> list[str]:
+    return [row[0] for row in figure.data.rows]
+
+
+async def test_a_title_on_the_last_years_of_a_price_names_none_that_is_not_drawn(analysed: Analysed) -> None:
+    # 2001 has the highest mean and the widest spread of twenty years, but only 2007 to 2020 are drawn
+    def price(year: int, month: int) -> float:
+        swing = {2001: 40, 2012: 9}.get(year, 3)
+        return 100 + {2001: 50, 2009: 20, 2015: -20}.get(year, 0) + swing * (month % 2)
+
+    rows = [(f"{year}-{month:02d}-01", price(year, month)) for year in range(2001, 2021) for month in range(1, 13)]
+    drawn = figures(await analysed("date,price", rows))
+    years, spread = drawn["years"], drawn["spread"]
+    assert drawn_years(years) == drawn_years(spread) == [str(year) for year in range(2007, 2021)]
+    assert years.title == "2009 was the highest of the last 14 complete years, 2015 the lowest"
+    assert "the last 14 complete years, 2007 to 2020," in years.subtitle
+    assert spread.title.startswith("2012 varied the most of the last 14 complete years: ")
+    assert "2007 to 2020" in spread.subtitle
+
+
+async def test_a_price_of_fewer_years_speaks_of_no_last_ones(analysed: Analysed) -> None:
+    rows = [(f"{2001 + i // 12}-{i % 12 + 1:02d}-01", 100 + i // 12 + i % 2) for i in range(60)]
+    drawn = figures(await analysed("date,price", rows))
+    assert drawn["years"].title == "2005 was the highest of five years, 2001 the lowest"
+    assert "last" not in drawn["years"].subtitle + drawn["spread"].subtitle
+
+
+async def test_a_title_and_text_on_the_last_of_many_totals_name_none_that_is_not_drawn(analysed: Analysed) -> None:
+    # the highest of 80 years, 1941, and the first, 1940, come before the last 60
+    rows = [(year, {1941: 900, 1970: 500, 1990: 50}.get(year, 100 + year - 1940)) for year in range(1940, 2020)]
+    size = figures(await analysed("year,sales_units", rows))["size"]
+    assert drawn_years(size) == [str(year) for year in range(1960, 2020)]
+    assert size.title == "1970 was the highest of the last 60 complete years, 1990 the lowest"
+    assert "Complete years only, the last 60 of 80." in size.subtitle
+    assert size.alt.endswith("; 120\u00a0units in 1960, 179\u00a0units in 2019.")
+    marked = {row["when"] for row in size.spec["data"]["values"] if row["marked"]}
+    assert marked == {"1970", "1990"}
