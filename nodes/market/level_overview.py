@@ -10,6 +10,8 @@ from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import MOST_LINES, Level, Levels
 from holdfast.nodes.report.document import Span
 
+MOST_NAMED = 3  # of those that begin late or end early
+
 
 def write_overview(found: Findings, parts: constant_parts.Told | None = None) -> dict[str, Any]:
     """What is measured, why it is not summed, where each stands now; returns the names at the two ends, and tests."""
@@ -81,7 +83,15 @@ def _compared(levels: Levels) -> list[list[Span]]:
         if any(2 * row["n"] < max(row["n"] for row in each) for row in current):
             those += ", first those with at least half of the longest history"
     n = levels.found.count("compared", shown, "series", f"{levels.many} that are compared")
-    return [say(f"Compared are {{n}} of them: {those}.", n=n)]
+    told = f"Compared are {{n}} of them: {those}."
+    if shown == 1:
+        told = f"Compared is {{n}} of them: {those.replace('those', 'the one', 1)}."
+    ended = sorted((row for row in each if row["last"] < last), key=lambda row: (row["last"], row["entity"]))
+    named = ended if len(ended) <= MOST_NAMED else []
+    return [
+        say(told, n=n),
+        *(say(f"{{who}} ends in {levels.when(row['last'])} and is not compared.", who=row["entity"]) for row in named),
+    ]
 
 
 def _late(levels: Levels) -> list[list[Span]]:
@@ -95,7 +105,7 @@ def _late(levels: Levels) -> list[list[Span]]:
             if level.periods[0] == levels.start
             else say(f"{{who}} begins only in {levels.when(level.periods[0])}.", who=level.name)
         )
-        for level in levels.late()[:3]
+        for level in levels.late()[:MOST_NAMED]
     ]
 
 

@@ -158,7 +158,8 @@ class Levels:
         """A chart whose subtitle says how many it draws, and ``which``, where these are not all there are."""
         drawn = drawn or len(self.shown)
         if drawn < len(self.each):
-            subtitle += f" Shown are {drawn} of {len(self.each)} {self.many}{which and f', {which}'}."
+            are = "is" if drawn == 1 else "are"
+            subtitle += f" Shown {are} {drawn} of {len(self.each)} {self.many}{which and f', {which}'}."
         self.found.figure(name, title, subtitle, *rest)
 
     def query(self, name: str) -> str:

@@ -133,14 +133,13 @@ class Outlook:
                 name=self.name,
                 **self._band("", self.main, note),
             ),
-            *self._shifted(self.main),
             *self._compared(),
         ]
         if self.grain == "year" and self.plan.ahead > 1:
             second = self._band("second_", self.ahead[1], "backtest.bands of the periods")
             when = self._when(self.coming[1])
             sentences.append(say(f"For {when} it is {{value}}, with a band from {{low}} to {{high}}.", **second))
-        return sentences
+        return sentences + self._shifted(self.main)
 
     def _before(self) -> tuple[str, float]:
         """The same span a year before, or the latest period where one period is told: its name and value."""
@@ -195,7 +194,7 @@ class Outlook:
             sentences.append(
                 say("The band that was known at the time held {share} of {n} past values.", share=held, n=n)
             )
-        if best.method.key in FLAT and self.plan.ahead > 1:
+        if best.method.key in FLAT and len(self.ahead) > 1 and len({self._rounded(b.value) for b in self.ahead}) == 1:
             sentences.append(say(f"This method gives one level for all {self.grain}s ahead."))
         return sentences
 

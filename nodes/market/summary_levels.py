@@ -12,10 +12,17 @@ from holdfast.nodes.report.document import Fact
 SMALL_FALL = 5.0  # percent, below which the deepest fall is told as a small one; our own convention
 
 
-def _among(known: Known) -> tuple[str, dict[str, Fact]]:
-    """``Of the 15 regions compared, `` where the file has more; else nothing."""
+def _among(known: Known) -> tuple[str, dict[str, Fact | str]]:
+    """``Of the 15 regions compared, `` where the file has more; else, and of one alone, nothing."""
     n, entity = known.fact("market_overview.compared"), known.profile.roles.entity
-    return (f"Of the {{compared}} {entity.plural} compared, ", {"compared": n}) if n and entity else ("", {})
+    if not n or n.value == 1 or not entity:
+        return "", {}
+    return f"Of the {{compared}} {entity.plural} compared, ", {"compared": n}
+
+
+def _alone(known: Known) -> bool:
+    """Whether the file has one level only, whose name then tells nothing."""
+    return known.number("market_overview.entities") == 1
 
 
 def _level_change(known: Known) -> Finding | None:
@@ -121,8 +128,8 @@ def _fall(known: Known) -> Finding | None:
     if fall is None or abs(fall) >= SMALL_FALL:
         return _level_fall(known)
     facts = known.facts(fall=f"trends_analysis.fall/{name}") or {}
-    template = "**The deepest fall from an earlier peak was small: {fall} ({name}).** A calm past promises nothing."
-    return say(template, name=name, **facts), known.confidence("level_fall")
+    template = "**The deepest fall from an earlier peak was small: {fall}{who}.** A calm past promises nothing."
+    return say(template, who="" if _alone(known) else f" ({name})", **facts), known.confidence("level_fall")
 
 
 def _level_swing(known: Known) -> Finding | None:
@@ -168,12 +175,17 @@ def _level_extremes(known: Known) -> Finding | None:
     )
     if facts is None:
         return None
-    among, compared = _among(known)
-    template = (
-        f"**{among}{'the' if among else 'The'} highest value was {{high}} ({{top}}, {levels['highest_when']}), the"
-        f" lowest {{low}} ({{bottom}}, {levels['lowest_when']}).** Between them lies what to be ready for."
-    )
-    return say(template, top=levels["highest"], bottom=levels["lowest"], **facts, **compared), known.confidence(
+    top, bottom = levels["highest"], levels["lowest"]
+    among, names = _among(known)
+    template = f"**{among}{'the' if among else 'The'} highest value was {{high}} ("
+    if known.number("market_overview.compared") != 1 and not _alone(known):
+        template += f"{{top}}, {levels['highest_when']}), the lowest {{low}} ({{bottom}}, {levels['lowest_when']}).**"
+        names |= {"top": top, "bottom": bottom}
+    else:
+        template += f"{levels['highest_when']}), the lowest {{low}} ({levels['lowest_when']}).**"
+        if not _alone(known):
+            template, names = template.replace("**The", "**Of {top} the", 1), {"top": top}
+    return say(f"{template} Between them lies what to be ready for.", **facts, **names), known.confidence(
         "level_extremes"
     )
 

@@ -5,6 +5,8 @@ The figures are worked out by hand, never taken from a report.
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from holdfast.nodes.report.document import Figure
-from tests.unit.fakes_market import run_analyses, sections, write
+from tests.unit.fakes_market import run_analyses, sections, text_of, write
 
 Results = dict[str, dict[str, Any]]
 Analysed = Callable[..., Any]
@@ -70,3 +72,35 @@ async def test_a_title_and_text_on_the_last_of_many_totals_name_none_that_is_not
     assert size.alt.endswith("; 120\u00a0units in 1960, 179\u00a0units in 2019.")
     marked = {row["when"] for row in size.spec["data"]["values"] if row["marked"]}
     assert marked == {"1970", "1990"}
+
+
+@pytest.mark.parametrize(("seed", "one_level"), [(3, False), (2, True)])
+async def test_one_level_for_all_months_is_said_only_where_the_forecasts_drawn_are_one(
+    analysed: Analysed, seed: int, one_level: bool
+) -> None:
+    # where the last value was too low nearly always, each month ahead is shifted by errors of its own
+    walk, steps = random.Random(seed), (-15.0, -7.5, 0.0, 7.5, 15.0)
+    values = itertools.accumulate([1000.0] + [walk.choice(steps) for _ in range(35)])
+    rows = [(f"{2010 + i // 12}-{i % 12 + 1:02d}-01", round(value)) for i, value in enumerate(values)]
+    found = await analysed("date,units", rows, only=["forecast"])
+    text = text_of(found, "forecast")
+    assert "The method is the last value:" in text
+    assert (len({row[1] for row in figures(found)["forecast"].data.rows}) == 1) == one_level
+    assert ("one level for all months ahead" in text) == one_level
+
+
+async def test_of_levels_one_that_has_ended_is_named_and_the_other_speaks_for_itself(analysed: Analysed) -> None:
+    rows = [(year, "Alpha", 10 + year - 2000) for year in range(2000, 2021)]
+    rows += [(year, "Beta", 90 + year - 2000) for year in range(2000, 2020)]
+    found = await analysed("year,source,price", rows)
+    text = text_of(found, "market_overview")
+    assert "Compared is 1 of them: the one with a history up to 2020. Beta ends in 2019 and is not compared." in text
+    summary = text_of(found, "executive_summary")
+    assert "Of the 1" not in summary
+    assert "Alpha rose by 200.0\u00a0% from 2000 to 2020" in summary
+    assert "Of Alpha the highest value was 30 (2020), the lowest 10 (2000)." in summary
+
+
+async def test_the_highest_value_of_a_single_level_needs_no_name(analysed: Analysed) -> None:
+    found = await analysed("year,price", [(2000 + i, 10 + (i * 7) % 12) for i in range(12)])
+    assert "The highest value was 21 (2005), the lowest 10 (2000)." in text_of(found, "executive_summary")

@@ -194,6 +194,7 @@ async def test_a_method_that_was_always_too_low_is_shifted(analysed: Analysed) -
     text = text_of(found, "forecast")
     assert "lay below the actual values nearly always" in text
     assert "shifted by the median of its past errors†" in text
+    assert text.index("% more than in 2019") < text.index("The method itself gives")  # "that" is the forecast
     assert value(found, "forecast.unshifted") < value(found, "forecast.low")
 
 
