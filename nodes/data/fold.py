@@ -21,6 +21,7 @@ _KINDS = ("flow", "stock")
 _ALL = (*_KINDS, "intensive", "id")
 LEAST_YEARS = 3
 LEAST_PARTS = 2
+LEAST_LEVELS = 3  # prices or rates under bare names, which no sum can confirm
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,16 @@ def _bare_parts(engine: Engine, columns: list[Column], stem: str) -> Fold | None
     """Numbers under bare names (``coal, gas, wind``) beside a time.
 
     They are parts of one measure if one column is the sum of the others in at least 95 % of rows, or if the file's
-    name says what they measure and theirs do not.
+    name says what they measure (``retail_prices``) and theirs do not.
     """
     parts = [column for column in columns if column.numeric and not names.suggests(column.name, "time")]
     if len(parts) < LEAST_PARTS or len(parts) == len(columns):
         return None
     plain = not any(names.suggests(part.name, kind) or names.unit_of(part.name) for part in parts for kind in _ALL)
     summed = len(parts) > LEAST_PARTS and _has_total(engine, parts)
-    if not summed and not (plain and any(names.suggests(stem, kind) for kind in ("flow", "stock"))):
+    named = any(names.suggests(stem, kind) for kind in _KINDS)
+    named |= len(parts) >= LEAST_LEVELS and names.suggests(stem, "intensive")
+    if not summed and not (plain and named):
         return None
     kept = [column.name for column in columns if column not in parts]
     return Fold(

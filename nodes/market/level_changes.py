@@ -85,7 +85,8 @@ def _spoken_of(levels: Levels, ordered: list[tuple[Level, float]], common: list[
     best, fell = ordered[0], ordered[-1]
     names_of = {
         "best": best[0].name,
-        "best_rose": best[1] >= 0,
+        "best_rose": levels.sign(best[1]) > 0,
+        "best_still": levels.sign(best[1]) == 0,
         "best_tied": levels.leaders(ordered),
         "of": len(ordered),
         "best_between": _between(levels, best[0]),

@@ -63,10 +63,7 @@ def _ends(levels: Levels) -> dict[str, Any]:
         max(levels.shown, key=lambda level: max(level.values)),
         min(levels.shown, key=lambda level: min(level.values)),
     )
-    when = [
-        levels.when(level.periods[level.values.index(pick(level.values))], brief=True)
-        for level, pick in ((high, max), (low, min))
-    ]
+    when = [levels.first_at(level, pick(level.values)).removeprefix("in ") for level, pick in ((high, max), (low, min))]
     return {"highest": high.name, "highest_when": when[0], "lowest": low.name, "lowest_when": when[1]}
 
 

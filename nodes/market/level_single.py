@@ -31,8 +31,8 @@ def course(levels: Levels) -> None:
     high, low = (pick(range(len(level.values)), key=lambda i: level.values[i]) for pick in (max, min))
     start, end = (levels.when(level.periods[i], brief=True) for i in (0, -1))
     title = (
-        f"{levels.name} was highest in {levels.when(level.periods[high], brief=True)} and lowest in"
-        f" {levels.when(level.periods[low], brief=True)}"
+        f"{levels.name} was highest {levels.first_at(level, level.values[high])} and lowest"
+        f" {levels.first_at(level, level.values[low])}"
         if level.values[high] > level.values[low]
         else f"{levels.name} did not change"
     )

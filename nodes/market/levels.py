@@ -208,6 +208,11 @@ class Levels:
         """A period in words."""
         return words.period(day, self.grain, brief=brief)
 
+    def first_at(self, level: Level, value: float) -> str:
+        """``in Jul 2008``, or ``first in`` where the value came again."""
+        again = "first " if level.values.count(value) > 1 else ""
+        return f"{again}in {self.when(level.periods[level.values.index(value)], brief=True)}"
+
     @property
     def stated_unit(self) -> str:
         """The measure's unit for a subtitle."""

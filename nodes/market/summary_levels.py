@@ -42,19 +42,23 @@ def _level_change(known: Known) -> Finding | None:
     among, compared = _among(known)
     tied = levels.get("best_tied") or [best]
     moved = ("rose" if levels["best_rose"] else "fell") + f" by {{change}} {levels['best_between']}"
+    if still := levels["best_still"]:
+        moved = f"changed by nothing {levels['best_between']}"
+        del facts["change"]
+    most = "most" if levels["best_rose"] else "least"
     if len(tied) > 1:
         who = "All " + words.spelled(len(tied)) if len(tied) == levels["of"] else words.spelled(len(tied)).capitalize()
-        which = "alike" if len(tied) == levels["of"] else "the most, alike"
+        which = "alike" if len(tied) == levels["of"] else f"the {most}, alike"
         moved = moved.replace(" by ", f" {which}, by ", 1)
         who = who.lower() if among else who
         return say(
             f"**{among}{who} {moved}.** {{best}} went from {{first}} to {{last}}.", best=best, **facts, **compared
         ), known.confidence("level_change")
     if levels["of"] > 1:
-        moved = moved.replace(" by ", f" the {'most' if levels['best_rose'] else 'least'}: by ", 1)
+        moved = moved.replace(" by ", f" the {most}: by ", 1)
     template = f"**{among}{{best}} {moved}, {{first}} to {{last}}.**"
     places: dict[str, Fact | str] = {**facts, **compared, "best": best}
-    if rate := known.fact(f"competitor_analysis.yearly/{best}"):
+    if not still and (rate := known.fact(f"competitor_analysis.yearly/{best}")):
         template += " That is {rate} a year. One start and one end decide it."
         places["rate"] = rate
     return say(template, **places), known.confidence("level_change")

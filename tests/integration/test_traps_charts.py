@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.nodes.data.models import Profile
 from holdfast.nodes.report.document import Figure
 from tests.unit.fakes_market import run_analyses, sections, text_of, write
 
@@ -104,3 +105,36 @@ async def test_of_levels_one_that_has_ended_is_named_and_the_other_speaks_for_it
 async def test_the_highest_value_of_a_single_level_needs_no_name(analysed: Analysed) -> None:
     found = await analysed("year,price", [(2000 + i, 10 + (i * 7) % 12) for i in range(12)])
     assert "The highest value was 21 (2005), the lowest 10 (2000)." in text_of(found, "executive_summary")
+
+
+async def test_what_stands_where_it_began_did_not_rise_and_what_came_again_is_told_as_first(analysed: Analysed) -> None:
+    rows = [(2000 + i, value) for i, value in enumerate([10, 14, 12, 15, 15, 12, 13, 11, 12, 10])]
+    found = await analysed("year,price", rows)
+    summary = text_of(found, "executive_summary")
+    assert "price changed by nothing from 2000 to 2009, 10 to 10." in summary
+    assert "rose by" not in summary
+    assert "The highest value was 15 (first in 2003), the lowest 10 (first in 2000)." in summary
+    assert figures(found)["courses"].title == "“price” was highest first in 2003 and lowest first in 2000"
+
+
+PRICES = [("2021-01", 1.09, 2.24, 5.94), ("2021-02", 1.09, 2.3, 6.1), ("2021-03", 1.19, 2.4, 6.6)]
+
+
+async def test_bare_columns_of_a_file_that_is_named_after_prices_are_compared(tmp_path: Path) -> None:
+    header, name = "month,milk 1 l,bread 500 g,coffee 500 g\n", "retail_prices.csv"
+    text = header + "".join(",".join(map(str, row)) + "\n" for row in PRICES)
+    found = await run_analyses(tmp_path, [write(tmp_path / name, text)])
+    profile = Profile.model_validate(found["profile_data"]["profile"])
+    assert profile.roles.fold == ["milk 1 l", "bread 500 g", "coffee 500 g"]
+    assert profile.roles.measure.kind == "intensive"
+    assert any("hold one measure side by side" in text for text in profile.roles.assumptions)
+    # 6.6 / 5.94 − 1 = 11.1 %, more than 9.2 % of milk and 7.1 % of bread
+    assert "coffee 500 g rose the most: by 11.1\u00a0%" in text_of(found, "executive_summary")
+
+
+@pytest.mark.parametrize("header", ["date,open,high,low", "date,sqft,rooms,price", "date,usd,eur,sek", "date,a,b"])
+async def test_other_columns_of_such_a_file_are_no_parts(tmp_path: Path, header: str) -> None:
+    rows = [row[: header.count(",") + 1] for row in PRICES]
+    text = f"{header}\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+    found = await run_analyses(tmp_path, [write(tmp_path / "prices.csv", text)], only=["market_overview"])
+    assert Profile.model_validate(found["profile_data"]["profile"]).roles.fold == []
