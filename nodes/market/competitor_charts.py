@@ -224,7 +224,7 @@ def _contributions(of: Shares) -> None:
         return
     measure, whole = of.profile.roles.measure, max(abs(change) for _, change in shown) >= 10_000
     values = [
-        {"name": name, "value": change, "label": _plus(change, measure, whole), "tone": of.tone(name)}
+        {"name": name, "value": change, "label": _plus(change, measure, whole), "tone": _of_sign(of.tone(name), change)}
         for name, change in shown
     ]
     (up, gain), (down, loss) = shown[0], shown[-1]
@@ -246,6 +246,11 @@ def _contributions(of: Shares) -> None:
         cells,
         "shares",
     )
+
+
+def _of_sign(tone: int, change: float) -> int:
+    """The colour of one whose amount changed: a share may be lost while the amount rises, and no riser is orange."""
+    return tone if tone * change > 0 else 0
 
 
 def _plus(value: float, measure: Measure, whole: bool) -> str:

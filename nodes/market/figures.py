@@ -205,6 +205,12 @@ def seasonal(medians: Values, singles: Values, base: float = 100.0) -> Spec:
     }
 
 
+def year_step(values: Values, most: int) -> int:
+    """Years from one tick to the next, so that there are about ``most`` ticks."""
+    years = sorted(int(row["period"][:4]) for row in values)
+    return max(1, math.ceil((years[-1] - years[0]) / most))
+
+
 def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
     """Lines that start at 100 together: ``period``, ``name``, ``index``; ``ends`` carry labels and where they stand."""
     every = [row["index"] for row in values]
@@ -222,7 +228,7 @@ def rebased(values: Values, ends: Values, logarithmic: bool) -> Spec:
         "field": "period",
         "type": "temporal",
         "title": None,
-        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": 1}},
+        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": year_step(values, 12)}},
     }
 
     def y(field: str) -> Spec:

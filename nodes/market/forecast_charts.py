@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from holdfast.nodes.market.figures import ACCENT, GREY, INK, LIGHT, QUIET, TONES, Spec, Values
@@ -51,11 +52,25 @@ def fan(past: Values, ahead: Values, *, zero: bool) -> Spec:
     }
 
 
+def _beside(row: Mapping[str, Any]) -> dict[str, str]:
+    """The labels to the left and to the right of a bar."""
+    both = f"{row['low_label']} to {row['high_label']}"
+    if row["low"] > 0:
+        return {"left": "", "right": both}
+    return {"left": both, "right": ""} if row["high"] < 0 else {"left": row["low_label"], "right": row["high_label"]}
+
+
 def ranges(values: Values) -> Spec:
-    """A bar from ``low`` to ``high`` (percent round zero) for each ``name``, ends labelled; ``tone``."""
+    """A bar from ``low`` to ``high`` (percent round zero) for each ``name``, ends labelled; ``tone``.
+
+    A bar on one side of zero has both labels at its far end, where the line of zero does not strike them.
+    """
+    rows = [{**row, **_beside(row)} for row in values]
     low, high = min(0, *(row["low"] for row in values)), max(0, *(row["high"] for row in values))
     room = 0.14 * (high - low or 1)
-    scale = {"domain": [low - room, high + room], "nice": False}
+    left = min(low, *(row["low"] - room * row["left"].count(" to ") for row in rows)) - room
+    right = max(high, *(row["high"] + room * row["right"].count(" to ") for row in rows)) + room
+    scale = {"domain": [left, right], "nice": False}
 
     def x(field: str) -> Spec:
         return {"field": field, "type": "quantitative", "title": None, "scale": scale, "axis": None}
@@ -65,7 +80,7 @@ def ranges(values: Values) -> Spec:
     y = {"field": "name", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
     return {
         "height": {"step": 26},
-        "data": {"values": list(values)},
+        "data": {"values": rows},
         "encoding": {"y": y},
         "layer": [
             {
@@ -79,11 +94,11 @@ def ranges(values: Values) -> Spec:
             },
             {
                 "mark": {**text, "align": "right", "dx": -6},
-                "encoding": {"x": x("low"), "text": {"field": "low_label"}},
+                "encoding": {"x": x("low"), "text": {"field": "left"}},
             },
             {
                 "mark": {**text, "align": "left", "dx": 6},
-                "encoding": {"x": x("high"), "text": {"field": "high_label"}},
+                "encoding": {"x": x("high"), "text": {"field": "right"}},
             },
         ],
     }

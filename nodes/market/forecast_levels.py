@@ -15,6 +15,7 @@ from holdfast.nodes.market.series import Series, consecutive
 from holdfast.nodes.report.document import Fact, Span
 
 MOST_GAPS = 0.1
+MOST_NAMED = 3  # of bands on one side of the last value
 LEAST = {"month": 24, "quarter": 8, "year": 8, "week": 104}
 
 
@@ -125,6 +126,7 @@ def _written(levels: Levels, reaches: Sequence[Reach]) -> dict[str, Any]:
         for reach in reaches
     ]
     sentences.append(_told(levels, reaches, span))
+    sentences += _one_sided(levels, reaches[1:])
     found.paragraph(sentences)
     columns = [levels.one.capitalize(), "Last value", f"10{words.NBSP}%", f"90{words.NBSP}%", "Past tests"]
     found.table(f"Last value and 80{words.NBSP}% band {span} later", columns, rows, "series")
@@ -181,6 +183,27 @@ def _told(levels: Levels, reaches: Sequence[Reach], span: str) -> list[Span]:
         where = "lies outside it" if outside else "is one end of it"
         text += f" The last value {where}: the past changes were all {side}, or nearly all."
     return say(text, name=reach.level.name, **ends)
+
+
+def _one_sided(levels: Levels, reaches: Sequence[Reach]) -> list[list[Span]]:
+    """Which of the other bands do not hold the last value, and why."""
+    found = []
+    for where, moves, those in (
+        ("above", "rises", [reach.level.name for reach in reaches if reach.band.low > reach.band.value]),
+        ("below", "falls", [reach.level.name for reach in reaches if reach.band.high < reach.band.value]),
+    ):
+        if those:
+            one = len(those) == 1
+            many = f"{words.spelled(len(those))} other {levels.many}"
+            who = words.listed(those) if len(those) <= MOST_NAMED else many
+            found.append(
+                say(
+                    f"The band{'' if one else 's'} of {{who}} lie{'s' if one else ''} {where} the last value: the past"
+                    f" changes were all {moves}, or nearly all.",
+                    who=who,
+                )
+            )
+    return found
 
 
 def _side(band: Band, ends: dict[str, Fact]) -> str:

@@ -6,16 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from holdfast.nodes.market.figures import ACCENT, GREY, INK, LIGHT, QUIET, TONES, Spec, Values
+from holdfast.nodes.market.figures import ACCENT, GREY, INK, LIGHT, QUIET, TONES, Spec, Values, year_step
 from holdfast.nodes.market.small_multiples import panels as framed
 
 MOST_BEHIND = 60  # points of each grey line, which is drawn in every panel
-
-
-def _years(values: Values, most: int) -> int:
-    """Years from one tick to the next."""
-    years = sorted(int(row["period"][:4]) for row in values)
-    return max(1, math.ceil((years[-1] - years[0]) / most))
 
 
 def lines(values: Values, ends: Values) -> Spec:
@@ -24,7 +18,7 @@ def lines(values: Values, ends: Values) -> Spec:
         "field": "period",
         "type": "temporal",
         "title": None,
-        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": _years(values, 10)}},
+        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": year_step(values, 10)}},
     }
 
     def y(field: str) -> Spec:
@@ -68,7 +62,7 @@ def panels(values: Values, names: Sequence[str], labels: Sequence[str]) -> Spec:
         "type": "temporal",
         "title": None,
         "scale": {"type": "utc", "domain": [first, last], "nice": False},
-        "axis": {"format": "%Y", "labelFontSize": 11, "tickCount": {"interval": "year", "step": _years(values, 2)}},
+        "axis": {"format": "%Y", "labelFontSize": 11, "tickCount": {"interval": "year", "step": year_step(values, 2)}},
     }
     y: Spec = {
         "field": "value",
@@ -128,7 +122,7 @@ def falls(values: Values, deepest: Mapping[str, Any]) -> Spec:
         "field": "period",
         "type": "temporal",
         "title": None,
-        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": _years(values, 10)}},
+        "axis": {"format": "%Y", "tickCount": {"interval": "year", "step": year_step(values, 10)}},
     }
     y: Spec = {
         "field": "value",
@@ -141,7 +135,10 @@ def falls(values: Values, deepest: Mapping[str, Any]) -> Spec:
     return {
         "encoding": {"x": x, "y": y},
         "layer": [
-            {"data": {"values": list(values)}, "mark": {"type": "area", "color": LIGHT, "line": {"color": ACCENT}}},
+            {
+                "data": {"values": list(values)},
+                "mark": {"type": "area", "color": LIGHT, "line": {"color": ACCENT, "strokeJoin": "round"}},
+            },
             {
                 "data": {"values": [dict(deepest)]},
                 "mark": {"type": "text", "dy": 14, "fontWeight": 600, **align},

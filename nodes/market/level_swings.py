@@ -9,6 +9,8 @@ from holdfast.nodes.market.findings import Findings, say
 from holdfast.nodes.market.levels import PER_YEAR, Level, Levels
 from holdfast.nodes.report.document import Span
 
+MOST_NAMED = 3  # of those that never fell
+
 
 def write_trends(found: Findings) -> dict[str, Any]:
     """How deep each fell from a peak and how much it swung; returns the names it speaks of, and tests."""
@@ -33,6 +35,7 @@ def write_trends(found: Findings) -> dict[str, Any]:
     deepest = [level.name for level, fall in falls if words.percent(fall.percent) == words.percent(falls[0][1].percent)]
     found.paragraph(
         [_fell(levels, *pair, place=i if len(deepest) == 1 < len(falls) else -1) for i, pair in enumerate(falls[:2])]
+        + _rose_throughout(levels, [level.name for level, _ in falls])
     )
     swings = _swings(levels)
     rows = [
@@ -88,6 +91,18 @@ def _fell(levels: Levels, level: Level, fall: formulas.Drawdown, *, place: int) 
     )
 
 
+def _rose_throughout(levels: Levels, fell: list[str]) -> list[list[Span]]:
+    """Who has no fall to tell of."""
+    still = [level for level in levels.shown if level.name not in fell]
+    if not still:
+        return []
+    who = [level.name for level in still]
+    named = words.listed(who) if len(who) <= MOST_NAMED else f"{words.spelled(len(who)).capitalize()} {levels.many}"
+    little = any((fall := formulas.drawdown(level.values)) and fall.percent for level in still)
+    or_little = ", or by so little that it is written as nothing" if little else ""
+    return [say(f"{{who}} never fell from an earlier peak{or_little}.", who=named)]
+
+
 def _swings(levels: Levels) -> dict[str, float]:
     found = {
         level.name: swing
@@ -109,7 +124,9 @@ def _fall_chart(levels: Levels, falls: list[tuple[Level, formulas.Drawdown]]) ->
         }
         for level, fall in falls
     ]
-    title = f"{falls[0][0].name} fell the deepest from a peak, {falls[-1][0].name} the least deep"
+    some = "those that fell" if len(falls) < len(levels.shown) else ""
+    least = f"{falls[-1][0].name} the least deep{some and f' of {some}'}"
+    title = f"{falls[0][0].name} fell the deepest from a peak, {least}"
     if values[0]["label"] == values[1]["label"]:
         title = f"Several of {words.spelled(len(values))} fell as deep from a peak: {values[0]['label']}"
     alt = f"Bar chart of {len(values)} deepest falls: {title}; {values[0]['label']} and {values[-1]['label']}."
@@ -122,6 +139,8 @@ def _fall_chart(levels: Levels, falls: list[tuple[Level, formulas.Drawdown]]) ->
         [levels.one.capitalize(), "Deepest fall"],
         [[str(v["name"]), str(v["label"])] for v in values],
         "series",
+        which=some,
+        drawn=len(values),
     )
 
 

@@ -6,7 +6,9 @@ The figures are worked out by hand, never taken from a report.
 from __future__ import annotations
 
 import itertools
+import operator
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 import pytest
 
 from holdfast.nodes.data.models import Profile
+from holdfast.nodes.market.figures import ACCENT
+from holdfast.nodes.report.charts import draw
 from holdfast.nodes.report.document import Figure
 from tests.unit.fakes_market import run_analyses, sections, text_of, write
 
@@ -138,3 +142,57 @@ async def test_other_columns_of_such_a_file_are_no_parts(tmp_path: Path, header:
     text = f"{header}\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
     found = await run_analyses(tmp_path, [write(tmp_path / "prices.csv", text)], only=["market_overview"])
     assert Profile.model_validate(found["profile_data"]["profile"]).roles.fold == []
+
+
+def rising(name: str, growth: float, *, dip: float = 0.0) -> list[tuple[object, ...]]:
+    """Twenty years, with a fall of ``dip`` percent in every fifth."""
+    changes = [1 + growth if i % 5 else 1 - dip / 100 for i in range(1, 20)]
+    values = itertools.accumulate([100.0, *changes], operator.mul)
+    return [(2000 + i, name, round(value, 3)) for i, value in enumerate(values)]
+
+
+async def test_who_never_fell_and_whose_band_lies_above_the_last_value_is_said(analysed: Analysed) -> None:
+    rows = rising("Alpha", 0.04, dip=40) + rising("Beta", 0.05, dip=10) + rising("Gamma", 0.05, dip=-3)
+    found = await analysed("year,country,price", rows)
+    drawn = figures(found)
+    assert "Gamma never fell from an earlier peak." in text_of(found, "trends_analysis")
+    assert drawn["drawdown"].title == "Alpha fell the deepest from a peak, Beta the least deep of those that fell"
+    assert "Shown are 2 of 3 countries, those that fell." in drawn["drawdown"].subtitle
+    text = text_of(found, "forecast")
+    assert "The band of Gamma lies above the last value: the past changes were all rises, or nearly all." in text
+    assert text.count("above the last value") == 1
+    labels = {row["name"]: (row["left"], row["right"]) for row in drawn["bands"].spec["data"]["values"]}
+    assert labels["Gamma"][0] == ""  # the line of zero would strike it
+    assert labels["Gamma"][1].count("+") == 2
+    assert all(labels["Alpha"])
+
+
+async def test_who_fell_by_nothing_that_is_written_is_not_said_never_to_have_fallen(analysed: Analysed) -> None:
+    rows = rising("Alpha", 0.04, dip=40) + [(2000 + i, "Beta", 10_000 + 100 * i - (i == 7) * 101) for i in range(20)]
+    text = text_of(await analysed("year,country,price", rows), "trends_analysis")
+    assert "Beta never fell from an earlier peak, or by so little that it is written as nothing." in text
+
+
+async def test_who_sold_more_and_lost_share_is_not_orange_where_amounts_are_drawn(analysed: Analysed) -> None:
+    # Beta gains 20 and loses most share, Gamma loses 10 and less share
+    start, end = {"Alpha": 100, "Beta": 500, "Gamma": 100}, {"Alpha": 500, "Beta": 520, "Gamma": 90}
+    rows = [(year, name, value) for year, of in ((2019, start), (2020, end)) for name, value in of.items()]
+    drawn = figures(await analysed("year,brand,units", rows))
+    tones = {row["name"]: row["tone"] for row in drawn["contributions"].spec["data"]["values"]}
+    assert tones == {"Alpha": 1, "Beta": 0, "Gamma": 0}
+    assert {row["name"]: row["tone"] for row in drawn["ranking"].spec["data"]["values"]}["Beta"] == -1
+
+
+async def test_years_under_a_line_leave_room_between_them(analysed: Analysed) -> None:
+    for years, step in ((8, 1), (23, 2)):
+        rows = [(2000 + i, name, 100 + i * k) for i in range(years) for name, k in (("Alpha", 1), ("Beta", 2))]
+        drawn = figures(await analysed("year,country,price", rows, only=["market_overview"]))
+        x = drawn["rebased"].spec["layer"][0]["encoding"]["x"]
+        assert x["axis"]["tickCount"] == {"interval": "year", "step": step}
+
+
+async def test_corners_of_falls_do_not_stand_above_zero(analysed: Analysed) -> None:
+    rows = [(2000 + i, 100 + 5 * i - 60 * (i % 3 == 1)) for i in range(20)]
+    below = figures(await analysed("year,price", rows))["below"]
+    (line,) = [path for path in re.findall(r"<path[^>]*>", draw(below).svg.decode()) if f'stroke="{ACCENT}"' in path]
+    assert 'stroke-linejoin="round"' in line
