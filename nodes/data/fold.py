@@ -65,7 +65,7 @@ def find_fold(engine: Engine, columns: list[Column], file_name: str, goal: str =
         return Fold(kept, parts, _free("year", kept), _free(said or "value", kept), after_goal=bool(said))
     if any(_names_parts(column) for column in columns):
         return None
-    return _side_by_side(columns) or _bare_parts(engine, columns, PurePath(file_name).stem)
+    return _side_by_side(columns) or _bare_parts(engine, columns, PurePath(file_name).stem, goal)
 
 
 def _says_what(stem: str, kept: list[str]) -> bool:
@@ -98,11 +98,11 @@ def _measures(parts: Collection[str]) -> bool:
     return len(set(parts)) < len(parts) or any(names.suggests(part, kind) for part in parts for kind in _KINDS)
 
 
-def _bare_parts(engine: Engine, columns: list[Column], stem: str) -> Fold | None:
+def _bare_parts(engine: Engine, columns: list[Column], stem: str, goal: str) -> Fold | None:
     """Numbers under bare names (``coal, gas, wind``) beside a time.
 
     They are parts of one measure if one column is the sum of the others in at least 95 % of rows, or if the file's
-    name says what they measure (``retail_prices``) and theirs do not.
+    name says what they measure (``retail_prices``) and theirs do not; of levels the ``goal`` may want one alone.
     """
     parts = [column for column in columns if column.numeric and not names.suggests(column.name, "time")]
     if len(parts) < LEAST_PARTS or len(parts) == len(columns):
@@ -110,7 +110,8 @@ def _bare_parts(engine: Engine, columns: list[Column], stem: str) -> Fold | None
     plain = not any(names.suggests(part.name, kind) or names.unit_of(part.name) for part in parts for kind in _ALL)
     summed = len(parts) > LEAST_PARTS and _has_total(engine, parts)
     named = any(names.suggests(stem, kind) for kind in _KINDS)
-    named |= len(parts) >= LEAST_LEVELS and names.suggests(stem, "intensive")
+    wanted = any(set(names.words(part.name)) <= set(names.words(goal)) for part in parts)
+    named |= len(parts) >= LEAST_LEVELS and names.suggests(stem, "intensive") and not wanted
     if not summed and not (plain and named):
         return None
     kept = [column.name for column in columns if column not in parts]

@@ -136,6 +136,16 @@ async def test_bare_columns_of_a_file_that_is_named_after_prices_are_compared(tm
     assert "coffee 500 g rose the most: by 11.1\u00a0%" in text_of(found, "executive_summary")
 
 
+@pytest.mark.parametrize(("goal", "parts"), [("Market report on bread 500 g", 0), ("Market report on food", 3)])
+async def test_a_column_that_the_goal_names_is_measured_alone(tmp_path: Path, goal: str, parts: int) -> None:
+    header = "month,milk 1 l,bread 500 g,coffee 500 g\n"
+    text = header + "".join(",".join(map(str, row)) + "\n" for row in PRICES)
+    found = await run_analyses(tmp_path, [write(tmp_path / "retail_prices.csv", text)], goal, only=["market_overview"])
+    profile = Profile.model_validate(found["profile_data"]["profile"])
+    assert len(profile.roles.fold) == parts
+    assert (profile.roles.measure.column == "bread 500 g") == (not parts)
+
+
 @pytest.mark.parametrize("header", ["date,open,high,low", "date,sqft,rooms,price", "date,usd,eur,sek", "date,a,b"])
 async def test_other_columns_of_such_a_file_are_no_parts(tmp_path: Path, header: str) -> None:
     rows = [row[: header.count(",") + 1] for row in PRICES]
