@@ -275,7 +275,8 @@ class Overview:
         self.found.percent("like_for_like", change, "like_for_like", f"{held} on {same}", plus=True)
         bare = self.found.percent("like_for_like_size", abs(change), "like_for_like", "without its sign")
         total = self.found.amount("like_for_like_total", rows[1]["total"], "like_for_like")
-        template = f"Over the same {grain}s, {held} came to {{total}}, {words.than(change, same)}."
+        came = "averaged" if self.stock else "came to"
+        template = f"Over the same {grain}s, {held} {came} {{total}}, {words.than(change, same)}."
         return [say(template, total=total, change=bare)]
 
     def _changes(self) -> list[str]:

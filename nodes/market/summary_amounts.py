@@ -208,8 +208,9 @@ def _young_year(known: Known) -> Finding | None:
     if not part or facts is None or change is None:
         return None
     held = words.held(part, known.profile.roles.time.grain)
+    came = "averaged" if known.profile.roles.measure.kind == "stock" else "came to"
     template = (
-        f"**{part.year} is incomplete ({held}): {{span}} came to {{total}}, {{change}} {words.more(change)} than the"
+        f"**{part.year} is incomplete ({held}): {{span}} {came} {{total}}, {{change}} {words.more(change)} than the"
         f" same part of {part.year - 1}.** "
     )
     template += (

@@ -84,3 +84,17 @@ async def test_an_incomplete_year_with_gaps_is_said_to_have_some(analysed: Analy
     assert "it holds January to December with gaps, 9 of 12 months" in text
     # 9 × 208 = 1,872 on 9 × 206 = 1,854: 1.0 % more
     assert "the nine months of 2014 came to 1,872, 1.0 % more than the nine months of 2013" in text
+
+
+async def test_the_part_of_a_year_of_a_stock_is_a_mean(analysed: Analysed) -> None:
+    rows = [
+        (f"{y}-{m:02d}-01", n, 1000 + 10 * (y - 2020))
+        for y in range(2020, 2025)
+        for m in range(1, 13)
+        for n in "AB"
+        if (y, m) <= (2024, 3)
+    ]
+    found = await analysed("month,plan,subscribers", rows)
+    # 2 × 1,040 at the end of each of three months, against 2 × 1,030
+    assert "January to March 2024 averaged 2,080" in text_of(found, "market_overview")
+    assert "January to March 2024 averaged 2,080" in text_of(found, "executive_summary")
