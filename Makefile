@@ -59,7 +59,7 @@ torture: setup ## kill it, race it and play every move against a model (RUNS=100
 	$(python) -m tests.torture --runs $(RUNS) $(ARGS)
 
 lock: ## resolve requirements.lock anew (needs uv; ARGS=--upgrade takes the newest versions)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile --quiet --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra report --extra documents --extra serve --group dev $(ARGS) pyproject.toml -o requirements.lock
 
 report-check: setup ## score reports on the files of DATA=folder against REFERENCE=folder (fails below MIN=60)

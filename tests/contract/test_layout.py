@@ -9,9 +9,12 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("graphs", "nodes", "checkpoints")
@@ -80,7 +83,7 @@ def test_langgraph_json_names_things_that_exist() -> None:
 
 def test_the_lock_has_a_hash_for_everything_that_pyproject_names() -> None:
     lock = (ROOT / "requirements.lock").read_text("utf-8")
-    blocks = re.findall(r"^([a-z0-9._-]+)==\S+(.*?)(?=^[a-z0-9]|\Z)", lock, re.M | re.S)
+    blocks = re.findall(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==\S+(.*?)(?=^[a-z0-9]|\Z)", lock, re.M | re.S)
     assert blocks
     assert "://" not in lock
     assert not [name for name, rest in blocks if "--hash=sha256:" not in rest]
@@ -90,6 +93,24 @@ def test_the_lock_has_a_hash_for_everything_that_pyproject_names() -> None:
     missing = {re.split(r"[\[<>=~! ;]", one)[0].lower().replace("_", "-") for one in wanted} - {
         name for name, _ in blocks
     }
+    assert not missing, "make lock"
+
+
+def test_the_lock_pins_what_others_ask_for_with_extras() -> None:
+    """Else pip takes the newest ``langsmith[otel]``, which is not the one that is pinned as ``langsmith``."""
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    pinned = {
+        name: set(re.split(r"[, ]+", extras))
+        for name, extras in re.findall(r"^([a-z0-9._-]+)(?:\[([^]]*)\])?==", lock, re.M)
+    }
+    wanted = [Requirement(text) for one in metadata.distributions() for text in one.requires or ()]
+    missing = [
+        str(one)
+        for one in wanted
+        if one.extras
+        and (one.marker is None or one.marker.evaluate({"extra": ""}))
+        and not one.extras <= pinned.get(canonicalize_name(one.name), one.extras)
+    ]
     assert not missing, "make lock"
 
 
