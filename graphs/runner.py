@@ -150,7 +150,7 @@ class Runner:
             try:
                 with held_lease(lease):
                     await self._advance(task_id)
-            except Exception as error:
+            except Exception as error:  # kept, told and, where it is the disk's, a pause: other tasks go on
                 if isinstance(error, StoreError):
                     await self._stop_for_fault(task_id, error)
                 elif not isinstance(error, HoldfastError):

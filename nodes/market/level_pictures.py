@@ -161,19 +161,17 @@ def distance(levels: Levels) -> None:
     gaps.sort(key=lambda one: (-one[1], one[0]))
     if len(gaps) < 2 or gaps[-1][1] == 0:
         return
-    at_peak = [name for name, gap, _ in gaps if gap == 0]
-    furthest = [name for name, _, text in gaps if text == gaps[-1][2]]
     values_of: list[dict[str, Any]] = [
         {"name": name, "value": gap, "label": text, "tone": levels.tone(name)} for name, gap, text in gaps
     ]
     day = levels.shown[0].periods[-1]
     end = levels.span(day, brief=True)
-    far = words.listed(furthest) if len(furthest) <= 3 else f"{words.spelled(len(furthest))} {levels.many}"
-    own, their = ("its" if len(names) == 1 else "their" for names in (at_peak, furthest))
-    title = f"{far[:1].upper()}{far[1:]} stood furthest below {their} highest value"
-    if at_peak and len(at_peak) <= 3:
-        at = f"{words.listed(at_peak)} stood at {own} own highest value {levels.in_span(day)}"
-        title = f"{at}, {far} furthest below"
+    title = _distance_title(
+        levels,
+        [name for name, gap, _ in gaps if gap == 0],
+        [name for name, _, text in gaps if text == gaps[-1][2]],
+        levels.in_span(day),
+    )
     alt = f"Bar chart of {len(gaps)} distances: {title}; {gaps[0][2]} and {gaps[-1][2]}."
     measured = "%" if levels.ratio else levels.stated_unit
     such = "such mean" if levels.seasonal else "value"
@@ -183,6 +181,15 @@ def distance(levels: Levels) -> None:
     levels.figure(
         "distance", title, subtitle, alt, figures.diverging(values_of), columns, cells, levels.query("series")
     )
+
+
+def _distance_title(levels: Levels, at_peak: list[str], furthest: list[str], when: str) -> str:
+    """Who stands furthest below, and who at the highest value where these are few."""
+    own, their = ("its" if len(names) == 1 else "their" for names in (at_peak, furthest))
+    far = words.listed(furthest) if len(furthest) <= 3 else f"{words.spelled(len(furthest))} {levels.many}"
+    if at_peak and len(at_peak) <= 3:
+        return f"{words.listed(at_peak)} stood at {own} own highest value {when}, {far} furthest below"
+    return f"{far[:1].upper()}{far[1:]} stood furthest below {their} highest value"
 
 
 def season(levels: Levels) -> dict[str, Any]:

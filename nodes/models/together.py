@@ -125,7 +125,7 @@ class Batches:
             parts = await self._parts(batch.members)
         except (Apart, Fault):
             parts = [None] * len(batch.members)
-        except Exception as error:
+        except Exception as error:  # each member's subtask raises it as its own
             for one in batch.members:
                 one.fail(error)
             return

@@ -9,7 +9,7 @@ import itertools
 import operator
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,6 @@ from tests.unit.fakes_market import run_analyses, sections, text_of, write
 
 Results = dict[str, dict[str, Any]]
 Analysed = Callable[..., Any]
-
-
-@pytest.fixture
-def analysed(tmp_path: Path) -> Analysed:
-    """Runs the whole plan on a table."""
-
-    async def run(header: str, rows: Sequence[Sequence[object]], only: Sequence[str] = ()) -> Results:
-        text = header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
-        return await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=only)
-
-    return run
 
 
 def figures(results: Results) -> dict[str, Figure]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,22 +16,11 @@ from holdfast.nodes.market import confidence
 from holdfast.nodes.report import html
 from holdfast.nodes.report.charts import draw
 from holdfast.nodes.report.document import Figure
-from tests.unit.fakes_market import facts, run_analyses, sections, text_of, write
+from tests.unit.fakes_market import facts, sections, text_of
 
 COURSE = [-2, -1, 3, 8, 13, 17, 19, 18, 14, 8, 3, -1]  # °C per month; their mean is 8.25
 Results = dict[str, dict[str, Any]]
 Analysed = Callable[..., Any]
-
-
-@pytest.fixture
-def analysed(tmp_path: Path) -> Analysed:
-    """Runs the whole plan on a table."""
-
-    async def run(header: str, rows: Sequence[Sequence[object]], only: Sequence[str] = ()) -> Results:
-        text = header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
-        return await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=only)
-
-    return run
 
 
 def monthly(count: int, value: Callable[[int], float], name: str) -> list[tuple[object, ...]]:

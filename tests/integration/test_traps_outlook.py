@@ -8,30 +8,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from holdfast.nodes.market import confidence
-from tests.unit.fakes_market import facts, run_analyses, section, sections, text_of, write
+from tests.unit.fakes_market import facts, section, sections, text_of
 
 SEASON = [0.8, 0.85, 1.2, 1.0, 1.05, 1.1, 0.9, 0.95, 1.15, 1.05, 0.95, 1.0]
 WOBBLE = [0, 3, -2, 1, -3, 2, -1]  # seven of them, so that no year repeats another
 Results = dict[str, dict[str, Any]]
 Analysed = Callable[..., Any]
-
-
-@pytest.fixture
-def analysed(tmp_path: Path) -> Analysed:
-    """Runs the whole plan on a table of one measure per period."""
-
-    async def run(header: str, rows: Sequence[Sequence[object]], only: Sequence[str] = (), **answers: str) -> Results:
-        text = header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
-        path = write(tmp_path / "data.csv", text)
-        return await run_analyses(tmp_path, [path], answers=answers, only=only)
-
-    return run
 
 
 def monthly(values: Sequence[float], start: int = 2010) -> list[tuple[object, ...]]:

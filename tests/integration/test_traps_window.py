@@ -5,26 +5,12 @@ The figures are counted by hand beside the test, never taken from a report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from tests.unit.fakes_market import run_analyses, text_of, write
+from tests.unit.fakes_market import text_of
 
 Analysed = Callable[..., Any]
-
-
-@pytest.fixture
-def analysed(tmp_path: Path) -> Analysed:
-    """Runs the plan on a table."""
-
-    async def run(header: str, rows: Sequence[Sequence[object]], only: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-        text = header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
-        return await run_analyses(tmp_path, [write(tmp_path / "data.csv", text)], only=only)
-
-    return run
 
 
 async def test_a_month_missing_here_and_there_neither_shortens_years_nor_the_history(analysed: Analysed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,23 +71,7 @@ def clear(
     from holdfast.checkpoints import cache as kept
     from holdfast.cli.text import count
 
-    named = {"--key": key, "--type": type_, "--tag": tag, "--from": origin, "--stale": stale or None}
-    given = {name: value for name, value in named.items() if value is not None}
-    if len(given) > 1:
-        raise click.UsageError("give one of --key, --type, --tag, --from and --stale")
-    if empty := next((name for name, value in given.items() if value == ""), None):  # a variable that is not set
-        raise click.UsageError(f"{empty} is given without a value; without any option all answers are forgotten")
-    if key is not None and set(key.lower()) - set("0123456789abcdef"):
-        raise click.UsageError(f"the key {key!r} has to be hexadecimal digits")
-    ways: list[tuple[Any, Callable[[sqlite3.Connection], int]]] = [
-        (key, lambda db: kept.clear_key(db, key or "")),
-        (type_, lambda db: kept.clear_type(db, type_ or "")),
-        (tag, lambda db: kept.clear_tag(db, tag or "")),
-        (origin, lambda db: _clear_from(db, origin or "")),
-        (stale, lambda db: kept.clear_stale(db, time.time())),
-        (True, kept.clear),
-    ]
-    chosen = next(way for wanted, way in ways if wanted)
+    chosen = _way({"--key": key, "--type": type_, "--tag": tag, "--from": origin, "--stale": stale or None})
     with to.database() as store:
         if chosen is kept.clear and sys.stdin.isatty() and sys.stderr.isatty() and not (yes or to.json):
             there = kept.summed(store.database.read(lambda db: kept.stats(db, time.time()))).entries
@@ -99,6 +83,32 @@ def clear(
         emit({"forgotten": gone})
     else:
         print(f"{count(gone, 'answer')} forgotten")
+
+
+def _way(named: Mapping[str, Any]) -> Callable[[sqlite3.Connection], int]:
+    """What forgets the answers that the one option given names, by default all; raises UsageError."""
+    import time
+
+    from holdfast.checkpoints import cache as kept
+
+    given = {name: value for name, value in named.items() if value is not None}
+    if len(given) > 1:
+        raise click.UsageError("give one of --key, --type, --tag, --from and --stale")
+    if not given:
+        return kept.clear
+    ((name, value),) = given.items()
+    if value == "":  # a variable that is not set
+        raise click.UsageError(f"{name} is given without a value; without any option all answers are forgotten")
+    if name == "--key" and set(value.lower()) - set("0123456789abcdef"):
+        raise click.UsageError(f"the key {value!r} has to be hexadecimal digits")
+    ways: Mapping[str, Callable[[sqlite3.Connection], int]] = {
+        "--key": lambda db: kept.clear_key(db, value),
+        "--type": lambda db: kept.clear_type(db, value),
+        "--tag": lambda db: kept.clear_tag(db, value),
+        "--from": lambda db: _clear_from(db, value),
+        "--stale": lambda db: kept.clear_stale(db, time.time()),
+    }
+    return ways[name]
 
 
 def _clear_from(db: sqlite3.Connection, origin: str) -> int:
