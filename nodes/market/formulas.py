@@ -52,13 +52,6 @@ def concentration(index: float) -> str:
     )
 
 
-def top_share(shares_in_percent: Sequence[float], k: int = 4) -> float | None:
-    """CR4: the share of the four largest; none with fewer than five parts, where it says nothing."""
-    if len(shares_in_percent) <= k:
-        return None
-    return sum(sorted(shares_in_percent, reverse=True)[:k])
-
-
 @dataclass(frozen=True, slots=True)
 class UnitsSplit:
     """How a change in amount splits into the market's part and the share's part; the two add up to it."""

@@ -34,7 +34,7 @@ class Price:
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
 
-PRICED_AT = "2025-08"  # when these were looked up; they change: [holdfast.prices] wins
+# as of 2025-08; they change: [holdfast.prices] wins
 PRICES: Mapping[str, Price] = {
     "gpt-5": Price(1.25, 10.0),
     "gpt-5-mini": Price(0.25, 2.0),

@@ -37,11 +37,6 @@ def test_hhi_is_the_sum_of_squared_shares_with_the_agencies_words() -> None:
         assert formulas.concentration(index).startswith(word)
 
 
-def test_cr4_needs_five_parts() -> None:
-    assert formulas.top_share([40, 30, 20, 10]) is None
-    assert formulas.top_share([5, 40, 30, 15, 10]) == 95
-
-
 def test_the_split_of_a_change_adds_up() -> None:
     split = formulas.split_change(first=40, last=90, first_total=100, last_total=150)
     assert split is not None
